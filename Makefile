@@ -1,0 +1,47 @@
+# Every target works from a clean clone: it needs Python 3.11+, a C++ compiler and make; the rest goes into .venv.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+PYTHON ?= python3
+BIN := .venv/bin
+MAKEFLAGS += --no-print-directory
+
+.PHONY: help install rebuild demo lint test check bench bench-first-light docs clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | while IFS="$$(printf '\t')" read -r name text; do \
+		printf '  make %-18s %s\n' "$$name" "$$text"; done
+
+install:  ## compile llama.cpp for this CPU (once, about 4 minutes on 2 cores) and fill .venv
+	@$(PYTHON) scripts/install.py
+
+rebuild:  ## compile llama.cpp again, after a new compiler
+	@$(PYTHON) scripts/install.py --rebuild
+
+demo: install  ## generate with the small embedded model and compare with plain decoding
+	@$(BIN)/slipstream demo
+
+test: install  ## the fast tests
+	@$(BIN)/python -m pytest -q -n 2
+
+check: lint test  ## lint, format, types, room arrows and the fast tests
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: install  ## measure plain decoding against the stack on the built-in prompts (about 5 minutes), and store the run
+	@$(BIN)/slipstream bench first-light
+
+# MODELS and EXACT are GGUF files; without MODELS the embedded model is measured.
+bench-first-light: install  ## the README's figures on your data: make bench-first-light DATA=DIR MODELS="A.gguf B.gguf" EXACT="C.gguf"
+	@test -n "$(DATA)" || { echo 'error: say where the data lies: make bench-first-light DATA=DIR' >&2; exit 2; }
+	@$(BIN)/slipstream bench first-light --data "$(DATA)" $(foreach f,$(MODELS),-m "$(f)") $(foreach f,$(EXACT),--exact "$(f)")
+
+docs: install  ## write docs/reference again from the code
+	@$(BIN)/python scripts/reference.py
+
+clean:  ## remove .venv, caches and build output; compiled wheels are kept (scripts/install.py says where)
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Workloads, interleaved comparisons and their statistics."""

@@ -1,0 +1,51 @@
+"""Keeps drafting from costing more than it brings, whatever was predicted: a budget of losses."""
+
+from dataclasses import dataclass
+
+START = 2.0
+"""Plain passes that a request may lose on drafts before they have gained anything."""
+INCOME = 0.015
+"""What every emitted token adds: after losses drafting is probed again once enough has come in for it."""
+TRUST = 1.0
+"""Share of what the workload's earlier requests gained that a new one may risk."""
+FORGETTING = 0.4
+"""Weight of the latest request in that gain."""
+WORST = 1.5
+"""A pass counts for at most this much more than predicted: a hiccup of the machine is not the draft's fault."""
+
+
+@dataclass(slots=True)
+class Watchdog:
+    """A request's account, in plain passes. A draft is allowed if its pass, with nothing accepted, would not overdraw
+    it; gains are paid in, losses paid out. In the long run drafting can cost no more than `INCOME` of the time.
+
+    The idea of a utility gate is Cascade's (arXiv 2506.20675); a budget needs no test phases and holds from the first
+    token, which matters for short answers.
+    """
+
+    balance: float = START
+    gained: float = 0.0
+
+    @classmethod
+    def of(cls, workload_gain: float) -> "Watchdog":
+        """For a request of a workload whose requests gained `workload_gain` lately."""
+        return cls(START + TRUST * max(0.0, workload_gain))
+
+    @property
+    def most(self) -> float:
+        """What a pass may cost, in plain passes."""
+        return 1 + self.balance
+
+    def settle(self, tokens: int, cost: float, predicted: float) -> None:
+        """A drafted round emitted `tokens` at `cost` plain passes, where `predicted` was expected."""
+        gain = tokens - min(cost, WORST * predicted)
+        self.balance += gain
+        self.gained += gain
+
+    def earn(self, tokens: int) -> None:
+        """`tokens` were emitted."""
+        self.balance += INCOME * tokens
+
+    def close(self, workload_gain: float) -> float:
+        """The workload's gain, this request included."""
+        return workload_gain + FORGETTING * (self.gained - workload_gain)

@@ -1,0 +1,1 @@
+"""Draft sources, one file each; `catalog` is the table of them."""

@@ -1,0 +1,1 @@
+"""Facts about the machine: the only reader of /proc and /sys."""

@@ -1,0 +1,1 @@
+"""Everything that Slipstream writes, and where: under one data root."""
