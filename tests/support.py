@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slipstream.core.draft import Draft
-from slipstream.core.plan import Choice, Plan, Snapshot
+from slipstream.core.plan import Choice, Plan, Snapshot, Wish
 from slipstream.core.ports import Feed
 from slipstream.core.request import Request
 from slipstream.core.stats import RoundRecord
@@ -51,7 +51,7 @@ class GuessingDrafter:
         self.committed[slot] = []
         return True
 
-    def propose(self, slot: int, limit: int) -> Draft:
+    def propose(self, slot: int, limit: int, after: Sequence[int] = ()) -> Draft:
         length = int(self._random.integers(0, min(limit, 6) + 1))
         tokens = tuple(int(token) for token in self._random.integers(0, self.vocabulary_size, length))
         return Draft(self.name, tokens, (0.9,) * length, match_length=3, support=1)
@@ -71,6 +71,15 @@ class EagerPolicy:
     records: list[RoundRecord] = field(default_factory=list)
 
     def begin(self, slot: int, request: Request) -> None: ...
+
+    def wishes(self, snapshot: Snapshot) -> Sequence[Wish]:
+        """Every paid draft, as long as there is room."""
+        return [
+            Wish(view.slot, source, min(view.room, 8), lambda probability, follow: True)
+            for view in snapshot.slots
+            for source, _ in view.paid
+            if view.room
+        ]
 
     def plan(self, snapshot: Snapshot) -> Plan:
         choices = tuple(Choice(view.slot, view.drafts[0] if view.drafts else Draft("plain")) for view in snapshot.slots)

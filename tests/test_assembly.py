@@ -462,17 +462,17 @@ def test_closing_keeps_what_was_learnt(tiny_path: Path, unmeasured: list[int], o
     with slipstream.open(tiny_path, **options) as session:
         session.generate("abcabcabcabc", raw=True, max_tokens=24, ignore_end=True, workload="letters")
         learnt = session.keep.calibration.to_json()
-    assert learnt["letters"]
+    assert learnt["workloads"]["letters"]
     with slipstream.open(tiny_path, **options) as session:
         assert session.keep.calibration.to_json() == learnt
         session.forget()
-        assert session.keep.calibration.to_json() == {}
+        assert session.keep.calibration.to_json() == {"common": {}, "workloads": {}}
     assert len(unmeasured) == 1
 
 
 @pytest.mark.parametrize(
     "damage",
-    ["{", "", "[]", '{"version": 1}', '{"version": 1, "curve": {"table": {"64": {"1": 0}}, "corrections": {}}}'],
+    ["{", "", "[]", '{"version": 2}', '{"version": 2, "curve": {"table": {"64": {"1": 0}}, "corrections": {}}}'],
 )
 def test_a_damaged_curve_is_set_aside_and_measured_again(
     tiny_path: Path, unmeasured: list[int], own_world: Path, damage: str

@@ -90,9 +90,9 @@ BAD_CURVES: list[Any] = [
         b"[]",
         b"3",
         b"{}",
-        b'{"version": 1}',
-        *(json.dumps({"version": 1, "curve": curve, "parity": None}).encode() for curve in BAD_CURVES),
-        json.dumps({"version": 1, "curve": CURVE, "parity": {"classes": 3}}).encode(),
+        b'{"version": 2}',
+        *(json.dumps({"version": 2, "curve": curve, "parity": None}).encode() for curve in BAD_CURVES),
+        json.dumps({"version": 2, "curve": CURVE, "parity": {"classes": 3}}).encode(),
     ],
 )
 def test_a_damaged_curve_is_set_aside_and_said_so(kept: Keep, content: bytes) -> None:
@@ -111,7 +111,7 @@ def test_a_damaged_curve_is_set_aside_and_said_so(kept: Keep, content: bytes) ->
 
 @pytest.mark.parametrize(
     "value",
-    [[], {}, {"version": 1}, {"version": 1, "acceptance": {"code": {"gain": 0.0, "buckets": [["suffix", 4, 2]]}}}],
+    [[], {}, {"version": 2}, {"version": 2, "acceptance": {"code": {"gain": 0.0, "buckets": [["suffix", 4, 2]]}}}],
 )
 def test_a_damaged_acceptance_history_is_set_aside_and_said_so(kept: Keep, value: Any) -> None:
     kept.acceptance_path.write_text(json.dumps(value), "utf-8")

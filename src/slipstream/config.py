@@ -26,14 +26,18 @@ class Settings(BaseSettings):
 
     root: Path | None = Field(default=None, description="data root; none: the platform's data folder")
     model: Path | None = Field(default=None, description="GGUF file; none: the embedded SmolLM2")
+    draft_model: Path | None = Field(default=None, description="GGUF file of a smaller model that drafts")
     threads: int | None = Field(default=None, ge=1, le=4096, description="threads; none: usable physical cores")
     context_length: int | None = Field(
         default=None, ge=16, le=1 << 24, description="tokens of context per slot; none: chosen by model and memory"
     )
     memory: bool = Field(default=True, description="remember outputs, so that later requests can draft from them")
+    drafters: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="settings of draft sources by name, a table [drafters.NAME] each"
+    )
     memory_tokens: int = Field(default=1_000_000, ge=1, le=1 << 32, description="most tokens kept in the memory")
 
-    @field_validator("root", "model", mode="after")
+    @field_validator("root", "model", "draft_model", mode="after")
     @classmethod
     def _expand_home(cls, value: Path | None) -> Path | None:
         return value.expanduser() if value is not None else None

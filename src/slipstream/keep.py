@@ -13,7 +13,7 @@ from slipstream.control.curve import VerifyCost
 from slipstream.control.parity import ParityMap
 from slipstream.storage.files import read_json_or_set_aside, set_aside, write_atomic
 
-VERSION = 1
+VERSION = 2
 AGAIN = {"curve": "it is measured again", "parity": "it is measured again", "acceptance": "it is learnt again"}
 Value = TypeVar("Value")
 

@@ -32,7 +32,8 @@ class Completion:
 class Session:
     """Made by `slipstream.open`; a context manager. One thread at a time.
 
-    `keep` holds what was measured of the model; its `notes` are lines the user should see. `header` is the file's.
+    `keep` holds what was measured of the model; its `notes` are lines the user should see. `header` is the file's;
+    `second_notes` say of every second model how its vocabulary goes with this one.
     """
 
     def __init__(
@@ -46,12 +47,14 @@ class Session:
         warnings: Callable[[], Sequence[str]],
         keep: Keep,
         header: Header,
+        second_notes: Sequence[str] = (),
     ) -> None:
         self.target = target
         self.tokenizer = tokenizer
         self.loop = loop
         self.keep = keep
         self.header = header
+        self.second_notes = second_notes
         self.stats = Stats()
         self._render = render
         self._encode_raw = encode_raw
@@ -132,6 +135,13 @@ class Session:
     def forget(self) -> None:
         """Back to the shipped priors: every repetition of a benchmark starts from the same state."""
         self.keep.calibration.workloads.clear()
+        self.keep.calibration.common.clear()
+        self.cool()
+
+    def cool(self) -> None:
+        """Drop what draft models keep of earlier prompts: otherwise an arm that follows another starts ahead of it."""
+        for drafter in self.loop.paid.values():
+            drafter.forget()
 
     def close(self) -> None:
         """Save what was learnt and free the model."""

@@ -29,7 +29,7 @@ def fake_session(folder: Path, seed: int = 1) -> Session:
     )  # fmt: skip
     tokenizer = LetterTokenizer()
     keep = Keep(folder, "machine", "model", curve=curve, calibration=Calibration())
-    drafters = {name: catalog.create(name) for name in catalog.names()}
+    drafters = {name: catalog.create(name) for name in catalog.names(free=True)}
     loop = Loop(target, tokenizer, drafters, AdaptivePolicy(curve, keep.calibration), target.clock)
 
     def render(messages: Sequence[Mapping[str, str]]) -> list[int]:

@@ -37,7 +37,7 @@ class Oracle:
         self.done = 0
         return True
 
-    def propose(self, slot: int, limit: int) -> Draft:
+    def propose(self, slot: int, limit: int, after: Sequence[int] = ()) -> Draft:
         tokens = list(self.answer[self.done : self.done + limit])
         tokens[self.wrong :] = [-1] * len(tokens[self.wrong :])
         return Draft(self.name, tuple(tokens), (1.0,) * len(tokens))

@@ -129,8 +129,8 @@ def test_a_prompt_file_that_can_not_be_read(refuses: Refuses, tiny: Path, no_loa
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--draft", "sufix"], r"unknown drafter 'sufix'\n  hint: did you mean 'suffix'\? valid: auto, off, prompt"),
-        (["--draft", "suffix,eagle9"], "unknown drafter 'eagle9'\n  hint: valid: auto, off, prompt_lookup, reference"),
+        (["--draft", "sufix"], r"unknown drafter 'sufix'\n  hint: did you mean 'suffix'\? valid: auto, cascade"),
+        (["--draft", "suffix,eagle9"], "unknown drafter 'eagle9'\n  hint: valid: auto, cascade"),
         (["--top-k", "40"], "top_k 40 contradicts temperature 0"),
         (["--min-p", "0.1", "--temperature", "0"], "min_p 0.1 contradicts temperature 0"),
         (["--temperature", "-1"], "temperature is -1.0"),
@@ -193,7 +193,7 @@ def test_unknown_settings(
 # Files of ours
 
 
-@pytest.mark.parametrize("damage", ["{", '{"version": 1, "curve": {"table": {}, "corrections": {}}, "parity": null}'])
+@pytest.mark.parametrize("damage", ["{", '{"version": 2, "curve": {"table": {}, "corrections": {}}, "parity": null}'])
 def test_a_damaged_curve(root: Path, made_up_curve: None, capsys: pytest.CaptureFixture[str], damage: str) -> None:
     (file,) = (root / "state" / "curves").iterdir()
     file.write_text(damage)
@@ -211,7 +211,7 @@ def test_a_damaged_record_of_acceptance(tiny: Path, own_world: Path, capsys: pyt
     line = ["run", "abcabcabc", "-n", "12", "--ignore-end"]
     assert cli.main(line) == 0
     (file,) = (own_world / "root" / "state" / "acceptance").iterdir()
-    file.write_text('{"version": 1, "acceptance": {"default": [["suffix", 1, 1, 5, 2]]}}')
+    file.write_text('{"version": 2, "acceptance": {"default": [["suffix", 1, 1, 5, 2]]}}')
     capsys.readouterr()
     assert cli.main(line) == 0
     (note,) = capsys.readouterr().err.splitlines()

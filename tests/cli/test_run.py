@@ -15,8 +15,8 @@ from tests.cli.conftest import command, one_line, slipstream
 EDIT = next(prompt.text for prompt in built_in() if prompt.id == "edit/1")
 STATS = {
     "prompt_tokens", "reused_tokens", "tokens", "rounds", "draft_rounds", "draft_round_tokens", "prefill_ms",
-    "decode_ms", "target_ms", "draft_ms", "plan_ms", "tokens_per_second", "tokens_per_round", "accepted_length",
-    "drafted", "accepted", "sources",
+    "decode_ms", "target_ms", "draft_ms", "paid_ms", "plan_ms", "tokens_per_second", "tokens_per_round",
+    "accepted_length", "drafted", "accepted", "sources",
 }  # fmt: skip
 SCHEMA = {
     "type": "object",

@@ -6,13 +6,17 @@ from dataclasses import replace
 import pytest
 
 from slipstream.control.calibration import Calibration
+from slipstream.control.curve import VerifyCost
 from slipstream.control.measure import measure_cost
 from slipstream.control.parity import SPLIT, measure_parity
 from slipstream.control.policy import AdaptivePolicy
+from slipstream.control.price import Price
 from slipstream.core.request import Request, Sampling
 from slipstream.decode.loop import Loop
 from slipstream.decode.slot import Slot
 from slipstream.drafters import catalog
+from slipstream.drafters.draft_model import DraftModel
+from slipstream.engine.fake import FakeTarget
 from tests.support import LetterTokenizer, WidthSensitiveTarget, near_ties
 
 VOCABULARY = 8
@@ -41,14 +45,18 @@ def make_loop(seed: int, kernel: str, *, exact: bool, context_length: int = 2048
         cost=lambda width, depth: 90.0 + 10 * width, kernel=KERNELS[kernel],
     )  # fmt: skip
     curve = measure_cost(target, TEXT, target.clock)
-    policy = AdaptivePolicy(curve, Calibration())
+    model = DraftModel(FakeTarget(near_ties(seed, VOCABULARY), VOCABULARY, clock=target.clock), target.clock)
+    policy = AdaptivePolicy(curve, Calibration(), prices={model.name: Price(VerifyCost({64: {1: 11.0, 64: 74.0}}))})
     if exact:
         policy.allowed = measure_parity(target, TEXT).choose(curve.costs(0))
-    drafters = {name: catalog.create(name) for name in catalog.names()}
+    drafters = {name: catalog.create(name) for name in catalog.names(free=True)}
     target.widths_at.clear()
     reserve = curve.max_width if exact else 0
     tokenizer = LetterTokenizer()
-    return Loop(target, tokenizer, drafters, policy, target.clock, reuse_prefix=not exact, reserve=reserve)
+    return Loop(
+        target, tokenizer, drafters, policy, target.clock,
+        reuse_prefix=not exact, reserve=reserve, paid={model.name: model},
+    )  # fmt: skip
 
 
 def run(loop: Loop, request: Request) -> Slot:
@@ -71,14 +79,15 @@ def outputs(kernel: str, *, exact: bool, prompt: int, length: int = 70) -> Itera
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("prompt", [20, SPLIT - 30, SPLIT + 20])
 def test_drafted_output_is_the_plain_one_bit_for_bit(kernel: str, prompt: int) -> None:
-    accepted = 0
+    accepted = modelled = 0
     for plain, drafted, loop in outputs(kernel, exact=True, prompt=prompt):
         assert drafted.tokens == plain.tokens
         accepted += drafted.stats.accepted
+        modelled += drafted.stats.sources["draft_model"].accepted if "draft_model" in drafted.stats.sources else 0
         policy, target = loop.policy, loop.target
         assert isinstance(policy, AdaptivePolicy) and policy.allowed and isinstance(target, WidthSensitiveTarget)
         assert all(width in policy.allowed(depth).widths for depth, width in target.widths_at)
-    assert accepted > 100, "nothing was tested if no draft stood"
+    assert accepted > 100 and modelled > 10, "nothing was tested if no draft stood"
 
 
 @pytest.mark.parametrize("kernel", KERNELS)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from slipstream.control.calibration import MEMORY, STRENGTH, Buckets, Calibration, Key
 from slipstream.control.priors import COPY
+from slipstream.control.worth import RUNS, Droughts, Record
 from slipstream.core.draft import Draft
 
 RIGHT, WRONG = (5,), (6,)
@@ -177,7 +178,7 @@ def test_survives_json() -> None:
     observe(calibration, draft(), 3, 7)
     calibration.begin(0, "code")
     calibration.observe(0, [draft(20, length=5)], (5, 5, 5, 6))
-    calibration.workloads["code"].gain = 12.5
+    calibration.workloads["code"].gain, calibration.workloads["code"].paid_gain = 12.5, -3.0
     again = Calibration.from_json(json.loads(json.dumps(calibration.to_json())))
     assert again.workloads == calibration.workloads
     again.begin(1, "code")
@@ -185,13 +186,159 @@ def test_survives_json() -> None:
     assert first(again, 1, draft(20)) == first(calibration, 1, draft(20))
 
 
-def made(rows: Any, gain: Any = 0.0) -> Any:
-    return {"default": {"gain": gain, "buckets": rows}}
+def test_what_paid_sources_were_worth_and_droughts_survive_json() -> None:
+    calibration = Calibration()
+    calibration.begin(0, "code")
+    for tokens in (3, 1, 4):
+        calibration.observe_paid(0, "draft_model", tokens, 1.5)
+    calibration.observe_drought(0, 40, True)
+    calibration.observe_drought(0, 3, False)
+    calibration.waited(0, "draft_model")
+    again = Calibration.from_json(json.loads(json.dumps(calibration.to_json())))
+    assert again.workloads == calibration.workloads
+    assert again.common == calibration.common
+    again.begin(1, "code")
+    calibration.begin(1, "code")
+    for one in (again, calibration):
+        one.begin(2, "chat")
+    for slot in (1, 2):
+        assert again.worth(slot, "draft_model", 1.2) == calibration.worth(slot, "draft_model", 1.2)
+    assert again.drought_left(1, 100) == calibration.drought_left(1, 100) != again.drought_left(2, 100)
+    assert again.waited(1, "draft_model") == calibration.waited(1, "draft_model")
+
+
+# A model's own probabilities.
+
+
+def model(*probabilities: float) -> Draft:
+    return Draft("draft_model", (5,) * len(probabilities), probabilities)
+
+
+def test_a_model_is_believed_by_how_sure_it_is() -> None:
+    calibration = Calibration()
+    calibration.begin(0, "default")
+    levels = [0.05, 0.4, 0.6, 0.7, 0.85, 0.93, 0.97, 0.985, 0.995, 1.0]
+    found = list(calibration.probabilities(0, model(*levels), 20))
+    assert found == sorted(set(found)), "every level has a bucket of its own"
+    assert all(0 < probability < 1 for probability in found)
+
+
+def test_a_models_levels_of_confidence_are_learnt_apart() -> None:
+    calibration = Calibration()
+    observe(calibration, model(0.999), 9, 1, requests=60)
+    observe(calibration, model(0.1), 1, 9, requests=60)
+    calibration.begin(0, "default")
+    assert first(calibration, 0, model(0.999)) == pytest.approx(0.9, abs=0.03)
+    assert first(calibration, 0, model(0.1)) == pytest.approx(0.1, abs=0.03)
+
+
+def test_what_continues_a_paid_draft_has_a_record_of_its_own() -> None:
+    calibration = Calibration()
+    whole = model(0.9).joined(draft(4))
+    for index in range(300):
+        if index % 10 == 0:
+            calibration.begin(9, "default")
+        calibration.observe(9, [whole, draft(4)], (5, 6))
+        calibration.observe(9, [draft(4)], RIGHT)
+    calibration.begin(0, "default")
+    alone, behind = list(calibration.probabilities(0, draft(4), 1)), list(calibration.probabilities(0, whole, 9))
+    assert len(behind) == 2
+    assert alone[0] > 0.9 > 0.1 > behind[1]
+    assert list(calibration.probabilities(0, draft(4), 1, "draft_model")) == [behind[1]]
+    assert first(calibration, 0, model(0.9)) == behind[0]
+
+
+def test_a_continuation_is_compared_only_once_all_before_it_stood() -> None:
+    calibration = Calibration()
+    calibration.begin(0, "default")
+    whole = model(0.9, 0.9).joined(draft(4, 2))
+    before = len(calibration.workloads["default"].counts)
+    calibration.observe(0, [whole], (5, 6))
+    sources = {key[0] for key in calibration.workloads["default"].counts}
+    assert (before, sources) == (0, {"draft_model"})
+    calibration.observe(0, [whole], (5, 5, 6))
+    assert {key[0] for key in calibration.workloads["default"].counts} == {"draft_model", "draft_model+suffix"}
+
+
+@given(st.integers(0, 9), st.lists(st.floats(0.01, 1.0), max_size=4), st.integers(0, 4))
+def test_no_more_probabilities_are_given_than_asked_for(limit: int, said: list[float], copied: int) -> None:
+    calibration = Calibration()
+    calibration.begin(0, "default")
+    whole = model(*said).joined(draft(4, copied))
+    assert len(list(calibration.probabilities(0, whole, limit))) == min(limit, len(whole))
+
+
+def test_worth_is_learnt_by_request_workload_and_over_all() -> None:
+    calibration = Calibration()
+    calibration.begin(0, "default")
+    calibration.begin(1, "default")
+    calibration.begin(2, "other")
+    assert calibration.worth(0, "draft_model", 1.5) == pytest.approx(1.5)
+    for _ in range(40):
+        calibration.observe_paid(0, "draft_model", 1, 2.0)
+    request, workload, common = (calibration.worth(slot, "draft_model", 1.5) for slot in range(3))
+    assert request < workload < common < 1.5
+    assert calibration.worth(2, "native_head", 1.5) == pytest.approx(1.5)
+    calibration.end(0)
+    calibration.begin(0, "default")
+    assert calibration.worth(0, "draft_model", 1.5) == pytest.approx(workload)
+
+
+def test_waiting_is_counted_until_the_source_is_asked() -> None:
+    calibration = Calibration()
+    calibration.begin(0, "default")
+    assert [calibration.waited(0, "draft_model") for _ in range(3)] == [1, 2, 3]
+    calibration.observe_paid(0, "draft_model", 2, 1.0)
+    assert calibration.waited(0, "draft_model") == 1
+    assert calibration.waited(0, "native_head") == 1
+
+
+def test_a_drought_ends_with_a_free_draft_or_the_request() -> None:
+    calibration = Calibration()
+    calibration.begin(0, "default")
+    droughts = calibration.workloads["default"].droughts
+    for dry in (True, True, False, False, True):
+        calibration.observe_drought(0, 3, dry)
+    assert sum(droughts.counts) == pytest.approx(1)
+    calibration.end(0)
+    assert sum(droughts.counts) > 1.9
+    calibration.begin(0, "default")
+    calibration.end(0)
+    assert sum(droughts.counts) < 2.1, "a request without a drought adds none"
+
+
+# State files.
+
+NO_DROUGHTS = [0.0] * len(RUNS)
+
+
+def made(
+    rows: Any, gain: Any = (0.0, 0.0), *, paid: Any = None, droughts: Any = NO_DROUGHTS, common: Any = None
+) -> dict[str, Any]:
+    workload = {"gain": gain, "buckets": rows, "paid": {} if paid is None else paid, "droughts": droughts}
+    return {"common": {} if common is None else common, "workloads": {"default": workload}}
 
 
 def test_a_sound_state_is_taken() -> None:
-    calibration = Calibration.from_json(made([["suffix", 4, 2, 1.0, 2.0]], 3.5))
-    assert calibration.workloads == {"default": Buckets({("suffix", 4, 2): [1.0, 2.0]}, 3.5)}
+    rows = [["suffix", 4, 2, 1.0, 2.0], ["draft_model", 9, 5, 1.5, 3.0]]
+    droughts = [1.5, *NO_DROUGHTS[1:]]
+    calibration = Calibration.from_json(
+        made(rows, [3.5, -1.5], paid={"cascade": [4.0, 2.0, 7]}, droughts=droughts, common={"cascade": [9, 5, 0]})
+    )
+    counts: dict[Key, list[float]] = {("suffix", 4, 2): [1.0, 2.0], ("draft_model", 9, 5): [1.5, 3.0]}
+    records = {"cascade": Record(4.0, 2.0, 7)}
+    assert calibration.workloads == {"default": Buckets(counts, 3.5, -1.5, records, Droughts(droughts))}
+    assert calibration.common == {"cascade": Record(9.0, 5.0, 0)}
+
+
+def without(name: str) -> dict[str, Any]:
+    state = made([])
+    del state["workloads"]["default"][name]
+    return state
+
+
+INFINITE = float("inf")
+NOT_A_NUMBER = float("nan")
 
 
 @pytest.mark.parametrize(
@@ -199,21 +346,49 @@ def test_a_sound_state_is_taken() -> None:
     [
         [],
         "text",
-        {"default": 3},
-        {"default": [["suffix", 4, 2, 1.0, 1.0]]},
+        {},
+        {"default": {"gain": 0.0, "buckets": []}},
+        {"common": {}, "workloads": {"default": 3}},
+        {"common": {}, "workloads": {"default": [["suffix", 4, 2, 1.0, 1.0]]}},
+        {"common": {}, "workloads": []},
+        {"workloads": made([])["workloads"]},
+        *(without(name) for name in ("gain", "buckets", "paid", "droughts")),
         made(3),
         made([], gain="much"),
-        {"default": {"buckets": []}},
+        made([], gain=1.0),
+        made([], gain=[1.0]),
         made([["suffix", 4, 2, 1.0]]),
         made([["suffix", 4, 2, 3.0, 1.0]]),
         made([["suffix", 4, 2, -1.0, 1.0]]),
         made([["suffix", 4, 2, 0.0, 3.0]]),
         made([["suffix", 4, 2, "x", 1.0]]),
-        made([["suffix", 4, 2, float("nan"), 1.0]]),
+        made([["suffix", 4, 2, NOT_A_NUMBER, 1.0]]),
         made([["suffix", 10, 2, 1.0, 1.0]]),
         made([["suffix", -1, 2, 1.0, 1.0]]),
-        made([["suffix", 4, 5, 1.0, 1.0]]),
+        made([["suffix", 4, 6, 1.0, 1.0]]),
+        made([["suffix", 4, -1, 1.0, 1.0]]),
         made([["suffix", "4", 2, 1.0, 1.0]]),
+        made([], droughts=NO_DROUGHTS[1:]),
+        made([], droughts=[-1.0, *NO_DROUGHTS[1:]]),
+        made([], droughts=[NOT_A_NUMBER, *NO_DROUGHTS[1:]]),
+        made([], droughts=3),
+        *(
+            made([], **{place: {"cascade": record}})
+            for place in ("paid", "common")
+            for record in (
+                3,
+                [1.0, 1.0],
+                [-1.0, 1.0, 0],
+                [1.0, -1.0, 0],
+                [INFINITE, 1.0, 0],
+                [1.0, NOT_A_NUMBER, 0],
+                [1.0, 1.0, "x"],
+                [1.0, 1.0, -1],
+                [1.0, 1.0, INFINITE],
+            )
+        ),
+        made([], paid=[3]),
+        made([], common="text"),
     ],
 )
 def test_damaged_json_is_refused(value: Any) -> None:

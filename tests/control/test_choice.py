@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slipstream.control.choice import Candidate, Shape, best_joint
+from slipstream.control.choice import Candidate, Replay, Shape, best_joint
 from slipstream.control.choice import best_length as cut
 from slipstream.core.draft import Draft
 
@@ -128,3 +128,49 @@ def test_the_cheapest_token_is_the_flattest_line_from_the_plain_pass(costs: list
     cheapest = Shape.of(costs).cheapest
     for width in range(2, len(costs)):
         assert costs[width] / costs[1] >= 1 + (width - 1) * cheapest - 1e-9
+
+
+# Models that restore a state after a rejection.
+
+
+@given(probabilities, curves, st.integers(0, 12))
+def test_what_a_rejection_costs_the_next_pass_is_counted(values: list[float], costs: list[float], free: int) -> None:
+    """Against the sum over every place where the first rejection may be."""
+    replay = Replay(costs, free)
+    rates = [1 / costs[1]]
+    for length in range(1, min(len(values), len(costs) - 2) + 1):
+        lost = 0.0
+        for stood in range(length):
+            prefix = expected(values, stood) - expected(values, stood - 1) if stood > 1 else [1.0, values[0]][stood]
+            width = min(1 + 1 + stood, len(costs) - 1)
+            lost += prefix * (1 - values[stood]) * (costs[width] - costs[1])
+        cost = costs[1 + length] + (lost if length > free else 0.0)
+        if cost > 0:
+            rates.append((1 + expected(values, length)) / cost)
+    found = cut(iter(values), costs, Shape.of(costs).cheapest, replay)
+    if all(costs[width] >= costs[1] for width in range(1, len(costs))):
+        assert found[2] == pytest.approx(max(rates))
+    assert found[2] >= 1 / costs[1]
+
+
+@given(probabilities, curves)
+def test_where_all_can_be_dropped_for_free_nothing_changes(values: list[float], costs: list[float]) -> None:
+    free = Replay(costs, len(values))
+    assert cut(iter(values), costs, Shape.of(costs).cheapest, free) == best_length(values, costs)
+
+
+def test_a_doubtful_draft_is_kept_to_what_can_be_dropped_for_free_and_a_sure_one_is_not() -> None:
+    costs = [0.0, *(100.0 + 25.0 * (width - 1) for width in range(1, 30))]
+    cheapest = Shape.of(costs).cheapest
+    replay = Replay(costs, 2)
+    doubtful, sure = [0.8] * 12, [0.999] * 12
+    assert cut(doubtful, costs, cheapest)[0] > 2
+    assert cut(doubtful, costs, cheapest, replay)[0] == 2
+    assert cut(sure, costs, cheapest, replay)[0] == 12
+
+
+@given(probabilities, curves, st.integers(0, 12))
+def test_restoring_never_makes_a_draft_look_better(values: list[float], costs: list[float], free: int) -> None:
+    rising = [0.0, *accumulate(costs[1:], max)]
+    cheapest = Shape.of(rising).cheapest
+    assert cut(iter(values), rising, cheapest, Replay(rising, free))[2] <= best_length(values, rising)[2] + 1e-12

@@ -268,6 +268,12 @@ def test_joint_rounds_are_measured_against_joint_plain_ones() -> None:
         policy.observe(RoundRecord(shares, 3, 10, found.reason, target_ms=cost, predicted_ms=cost))
 
 
+def test_more_slots_than_the_curve_is_wide_decode_plainly() -> None:
+    policy = make({1: 10, 2: 11}, slots=3)
+    found = policy.plan(Snapshot(tuple(view(certain(4), slot=slot) for slot in range(3))))
+    assert [len(choice.draft) for choice in found.choices] == [0, 0, 0]
+
+
 # Exact mode.
 
 Q4_CLASSES = ((1, 2, 3), (4, 5, 6, 7, 8), (12, 16))

@@ -8,7 +8,7 @@ import pytest
 from slipstream.engine.options import ModelOptions
 from slipstream.engine.target import LlamaTarget
 from slipstream.engine.tokenizer import LlamaTokenizer
-from tests.engine import tiny_gguf
+from tests.engine import tiny_gguf, tiny_states
 
 TEMPLATE = (
     "{% for m in messages %}<s>{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}a:{% endif %}"
@@ -29,12 +29,17 @@ def smollm2_tokenizer(smollm2: LlamaTarget) -> LlamaTokenizer:
 
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """dense, window (8 tokens), recurrent and hybrid.gguf, all trained for 512 tokens."""
+    """dense, window (8 tokens), recurrent, hybrid, hybrid_window (8), delta_net, mamba2 and rwkv.gguf, all trained for
+    512 tokens."""
     folder = tmp_path_factory.mktemp("tiny")
     tiny_gguf.dense(folder / "dense.gguf", template=TEMPLATE)
     tiny_gguf.dense(folder / "window.gguf", window=8)
     tiny_gguf.recurrent(folder / "recurrent.gguf")
     tiny_gguf.hybrid(folder / "hybrid.gguf")
+    tiny_gguf.hybrid(folder / "hybrid_window.gguf", window=8)
+    tiny_states.delta_net(folder / "delta_net.gguf")
+    tiny_states.mamba2(folder / "mamba2.gguf")
+    tiny_states.rwkv(folder / "rwkv.gguf")
     return folder
 
 

@@ -20,7 +20,7 @@ TOLERANCE = 0.02
 """Kernels differ by batch width in the last bits of an f16 cache; states that are wrong differ by whole logits."""
 
 
-@pytest.fixture(params=["dense", "window", "recurrent", "hybrid"])
+@pytest.fixture(params=["dense", "window", "recurrent", "hybrid", "delta_net", "mamba2", "rwkv"])
 def any_target(request: pytest.FixtureRequest, tiny_folder: Path) -> Iterator[LlamaTarget]:
     options = ModelOptions(tiny_folder / f"{request.param}.gguf", threads=1, context_length=128, slots=3, batch_size=64)
     with LlamaTarget.open(options) as target:
@@ -36,7 +36,7 @@ def fresh(target: LlamaTarget, tokens: list[int], slot: int = 2) -> Logits:
 
 def test_capabilities(tiny_folder: Path) -> None:
     found = {}
-    for name in ("dense", "window", "recurrent", "hybrid"):
+    for name in ("dense", "window", "recurrent", "hybrid", "delta_net", "mamba2", "rwkv"):
         with LlamaTarget.open(ModelOptions(tiny_folder / f"{name}.gguf", threads=1, context_length=64)) as target:
             found[name] = (target.capabilities.rewind, target.capabilities.window)
             assert target.held(0) == []
@@ -45,7 +45,10 @@ def test_capabilities(tiny_folder: Path) -> None:
         "dense": ("full", 0),
         "window": ("full", 8),
         "recurrent": ("checkpoint", 0),
-        "hybrid": ("checkpoint", 0),
+        "hybrid": ("bounded", 0),
+        "delta_net": ("bounded", 0),
+        "mamba2": ("bounded", 0),
+        "rwkv": ("checkpoint", 0),
     }
 
 
@@ -101,7 +104,7 @@ def test_reuse_keeps_a_prefix(any_target: LlamaTarget) -> None:
     any_target.decode([Feed(0, len(PROMPT), wanted[len(PROMPT) :], 2)])
     branch = [*PROMPT, 50, 60, 61]
     kept = any_target.reuse(0, branch)
-    assert kept == (21 if any_target.capabilities.rewind == "full" else 20)
+    assert kept == (20 if any_target.capabilities.rewind == "checkpoint" else 21)
     any_target.decode([Feed(0, kept, branch[kept:], 1)])
     np.testing.assert_allclose(any_target.logits(0).copy(), fresh(any_target, branch), atol=TOLERANCE)
 

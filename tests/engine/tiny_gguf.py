@@ -40,24 +40,24 @@ def write_gguf(path: Path, metadata: Metadata, tensors: Tensors) -> Path:
 def dense(path: Path, *, context: int = 512, template: str = "", window: int = 0) -> Path:
     """Architecture llama, or gemma3 with a sliding window: plain attention."""
     architecture = "gemma3" if window else "llama"
-    metadata = _common(architecture, context, template) | _attention(architecture)
+    metadata = common_metadata(architecture, context, template) | attention_metadata(architecture)
     if window:
         metadata[f"{architecture}.attention.sliding_window"] = window
-    random = _random()
-    tensors = _ends(random)
+    random = random_weights()
+    tensors = ends(random)
     for layer in range(LAYERS):
         at = f"blk.{layer}."
-        tensors |= _attention_tensors(random, at) | _feed_forward(random, at)
+        tensors |= attention_tensors(random, at) | feed_forward(random, at)
         if window:
-            tensors |= {f"{at}{name}.weight": _ones(HEAD) for name in ("attn_q_norm", "attn_k_norm")}
-            tensors |= {f"{at}{name}.weight": _ones(EMBEDDING) for name in ("post_attention_norm", "post_ffw_norm")}
+            tensors |= {f"{at}{name}.weight": ones(HEAD) for name in ("attn_q_norm", "attn_k_norm")}
+            tensors |= {f"{at}{name}.weight": ones(EMBEDDING) for name in ("post_attention_norm", "post_ffw_norm")}
     return write_gguf(path, metadata, tensors)
 
 
 def recurrent(path: Path, *, context: int = 512) -> Path:
     """Architecture mamba: state only, no suffix of it can be dropped."""
     inner, state, rank, kernel = 2 * EMBEDDING, 8, 4, 4
-    metadata = _common("mamba", context) | {
+    metadata = common_metadata("mamba", context) | {
         "mamba.ssm.conv_kernel": kernel,
         "mamba.ssm.inner_size": inner,
         "mamba.ssm.state_size": state,
@@ -66,12 +66,12 @@ def recurrent(path: Path, *, context: int = 512) -> Path:
         "mamba.feed_forward_length": 0,
         "mamba.attention.layer_norm_rms_epsilon": 1e-5,
     }
-    random = _random()
-    tensors = _ends(random)
+    random = random_weights()
+    tensors = ends(random)
     for layer in range(LAYERS):
         at = f"blk.{layer}."
         tensors |= {
-            f"{at}attn_norm.weight": _ones(EMBEDDING),
+            f"{at}attn_norm.weight": ones(EMBEDDING),
             f"{at}ssm_in.weight": random(2 * inner, EMBEDDING),
             f"{at}ssm_conv1d.weight": random(inner, kernel),
             f"{at}ssm_conv1d.bias": random(inner),
@@ -85,31 +85,33 @@ def recurrent(path: Path, *, context: int = 512) -> Path:
     return write_gguf(path, metadata, tensors)
 
 
-def hybrid(path: Path, *, context: int = 512) -> Path:
-    """Architecture lfm2: every other layer a short convolution with a state, the rest attention."""
+def hybrid(path: Path, *, context: int = 512, window: int = 0) -> Path:
+    """Architecture lfm2: every other layer a short convolution with a state, the rest attention, maybe in a window."""
     kernel = 3
-    metadata = _common("lfm2", context) | _attention("lfm2")
+    metadata = common_metadata("lfm2", context) | attention_metadata("lfm2")
     metadata["lfm2.attention.head_count_kv"] = [0 if layer % 2 else HEADS for layer in range(LAYERS)]
     metadata["lfm2.shortconv.l_cache"] = kernel
-    random = _random()
-    tensors = _ends(random, norm="token_embd_norm")
+    if window:
+        metadata["lfm2.attention.sliding_window"] = window
+    random = random_weights()
+    tensors = ends(random, norm="token_embd_norm")
     for layer in range(LAYERS):
         at = f"blk.{layer}."
-        tensors |= _feed_forward(random, at)
+        tensors |= feed_forward(random, at)
         if layer % 2:
             tensors |= {
-                f"{at}attn_norm.weight": _ones(EMBEDDING),
+                f"{at}attn_norm.weight": ones(EMBEDDING),
                 f"{at}shortconv.conv.weight": random(EMBEDDING, kernel),
                 f"{at}shortconv.in_proj.weight": random(3 * EMBEDDING, EMBEDDING),
                 f"{at}shortconv.out_proj.weight": random(EMBEDDING, EMBEDDING),
             }
         else:
-            tensors |= _attention_tensors(random, at)
-            tensors |= {f"{at}{name}.weight": _ones(HEAD) for name in ("attn_q_norm", "attn_k_norm")}
+            tensors |= attention_tensors(random, at)
+            tensors |= {f"{at}{name}.weight": ones(HEAD) for name in ("attn_q_norm", "attn_k_norm")}
     return write_gguf(path, metadata, tensors)
 
 
-def _common(architecture: str, context: int, template: str = "") -> dict[str, Any]:
+def common_metadata(architecture: str, context: int, template: str = "") -> dict[str, Any]:
     metadata = {
         "general.architecture": architecture,
         f"{architecture}.context_length": context,
@@ -127,7 +129,7 @@ def _common(architecture: str, context: int, template: str = "") -> dict[str, An
     return metadata | ({"tokenizer.chat_template": template} if template else {})
 
 
-def _attention(architecture: str) -> dict[str, Any]:
+def attention_metadata(architecture: str) -> dict[str, Any]:
     return {
         f"{architecture}.feed_forward_length": 2 * EMBEDDING,
         f"{architecture}.attention.head_count": HEADS,
@@ -139,7 +141,7 @@ def _attention(architecture: str) -> dict[str, Any]:
     }
 
 
-def _random() -> Callable[..., NDArray[np.float32]]:
+def random_weights() -> Callable[..., NDArray[np.float32]]:
     generator = np.random.default_rng(7)
 
     def weights(*shape: int) -> NDArray[np.float32]:
@@ -148,24 +150,24 @@ def _random() -> Callable[..., NDArray[np.float32]]:
     return weights
 
 
-def _ones(size: int) -> NDArray[np.float32]:
+def ones(size: int) -> NDArray[np.float32]:
     return np.ones(size, np.float32)
 
 
-def _ends(random: Callable[..., NDArray[np.float32]], norm: str = "output_norm") -> Tensors:
-    return {"token_embd.weight": random(len(TOKENS), EMBEDDING), f"{norm}.weight": _ones(EMBEDDING)}
+def ends(random: Callable[..., NDArray[np.float32]], norm: str = "output_norm") -> Tensors:
+    return {"token_embd.weight": random(len(TOKENS), EMBEDDING), f"{norm}.weight": ones(EMBEDDING)}
 
 
-def _attention_tensors(random: Callable[..., NDArray[np.float32]], at: str) -> Tensors:
+def attention_tensors(random: Callable[..., NDArray[np.float32]], at: str) -> Tensors:
     names = ("attn_q", "attn_k", "attn_v", "attn_output")
-    return {f"{at}attn_norm.weight": _ones(EMBEDDING)} | {
+    return {f"{at}attn_norm.weight": ones(EMBEDDING)} | {
         f"{at}{name}.weight": random(EMBEDDING, EMBEDDING) for name in names
     }
 
 
-def _feed_forward(random: Callable[..., NDArray[np.float32]], at: str) -> Tensors:
+def feed_forward(random: Callable[..., NDArray[np.float32]], at: str) -> Tensors:
     return {
-        f"{at}ffn_norm.weight": _ones(EMBEDDING),
+        f"{at}ffn_norm.weight": ones(EMBEDDING),
         f"{at}ffn_gate.weight": random(2 * EMBEDDING, EMBEDDING),
         f"{at}ffn_up.weight": random(2 * EMBEDDING, EMBEDDING),
         f"{at}ffn_down.weight": random(EMBEDDING, 2 * EMBEDDING),

@@ -18,6 +18,7 @@ class Generates(Protocol):
 
     def request(self, prompt: str, **options: Any) -> Request: ...
     def generate(self, prompt: Request) -> Any: ...
+    def cool(self) -> None: ...
 
 
 def session_arms(
@@ -37,6 +38,7 @@ def session_arms(
             )
             if name == ORACLE:
                 request = replace(request, reference=answers[prompt.id, repetition], workload=ORACLE)
+            session.cool()
             started = clock()
             completion = session.generate(request)
             if name == BASELINE:

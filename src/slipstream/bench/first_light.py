@@ -35,8 +35,8 @@ def suites(data: Path | None) -> list[Suite]:
         prompts = built_in()
         edits, chats = pick(prompts, ("edit", "copy")), pick(prompts, ("chat", "math", "summary"))
     else:
-        edits = pick(load(_only(data, "code_edit*.jsonl")), each=12)
-        chats = pick(load(_only(data, "spec_bench*.jsonl")), ("qa", "math_reasoning", "writing"), each=4)
+        edits = pick(load(only(data, "code_edit*.jsonl")), each=12)
+        chats = pick(load(only(data, "spec_bench*.jsonl")), ("qa", "math_reasoning", "writing"), each=4)
     return [Suite(EDITS, tuple(edits), 256, oracle=True), Suite(CHATS, tuple(chats), 128)]
 
 
@@ -45,12 +45,12 @@ def exact_suite(data: Path | None) -> Suite:
     every token must be the same."""
     edits, chats = suites(data)
     if data is not None:
-        more = pick(load(_only(data, "code_edit*.jsonl")), each=EXACT_PROMPTS - len(chats.prompts))
+        more = pick(load(only(data, "code_edit*.jsonl")), each=EXACT_PROMPTS - len(chats.prompts))
         edits = replace(edits, prompts=tuple(more))
     return Suite(EXACT, edits.prompts + chats.prompts, 256)
 
 
-def _only(folder: Path, pattern: str) -> Path:
+def only(folder: Path, pattern: str) -> Path:
     found = sorted(folder.glob(pattern))
     if len(found) != 1:
         raise RequestError(f"{folder} holds {len(found)} files {pattern}", hint="the data folder needs exactly one")

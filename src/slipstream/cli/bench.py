@@ -75,6 +75,66 @@ def first_light(
     print(f"stored in {record.folder}")
 
 
+@app.command("stack")
+def stack(
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder with humaneval*, code_edit* and spec_bench*.jsonl. Default: the built-in set."),
+    ] = None,
+    model: Annotated[list[Path] | None, typer.Option("--model", "-m", help="GGUF file; may be repeated.")] = None,
+    draft_model: shared.DraftModel = None,
+    draft_quantization: shared.DraftQuantization = "",
+    repetitions: Annotated[int, typer.Option("--repetitions", "-r", help="Rounds through all prompts.")] = 2,
+    suite: Annotated[list[str] | None, typer.Option(help="Only this suite; may be repeated.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Folder of an interrupted run to go on with.")] = None,
+    short: Annotated[int | None, typer.Option(help="Only this many prompts of each suite.")] = None,
+) -> None:
+    """The whole stack against plain decoding, the best single source and a fixed order, with an ablation table."""
+    from slipstream import config
+    from slipstream.bench import stack as bench
+    from slipstream.bench.first_light import short as shortened
+    from slipstream.bench.record import RunRecord
+    from slipstream.cli.bench_stack import show
+    from slipstream.core.errors import UnknownName
+    from slipstream.models.embedded import embedded_model
+    from slipstream.storage.files import write_atomic
+
+    if data is not None and not data.is_dir():
+        raise RequestError(f"there is no folder {data}", hint="name the folder of the workload files with --data")
+    for name, value in (("--repetitions", repetitions), ("--short", short)):
+        if value is not None and value < 1:
+            raise RequestError(f"{name} is {value}", hint="at least 1")
+    known = bench.suites(data)
+    for name in suite or ():
+        if name not in [one.name for one in known]:
+            raise UnknownName("suite", name, [one.name for one in known])
+    chosen = [shortened(one, short) if short else one for one in known if not suite or one.name in suite]
+    models = model or [embedded_model()]
+    root = config.load().data_root
+    record = RunRecord(resume or root.results / time.strftime("stack-%Y%m%d-%H%M%S"))
+    if resume is None:
+        record.begin(_conditions([*models, *([draft_model] if draft_model else [])], repetitions))
+    else:
+        repetitions = record.conditions["repetitions"]
+    report: dict[str, Any] = {"figures": [], "curves": {}}
+    for path in models:
+        given = shared.drafter_settings(draft_quantization)
+        with _session(path, draft_model=draft_model, drafter_settings=given) as session:
+            curve, prices = session.keep.curve, session.loop.policy.prices
+            report["curves"][path.name] = {
+                "ratios": {str(n): round(curve.ratio(n), 2) for n in (2, 4, 8, 16, 32, 64)},
+                "draft_step": {name: round(price.step(64, curve.costs(64)[1]), 3) for name, price in prices.items()},
+            }
+            for one in chosen:
+                answers = bench.answers(session, path.name, one, record, time.time, _say)
+                singles = bench.ablate(session, one, answers, time.perf_counter)
+                bench.measure(session, path.name, one, singles[0], repetitions, record, time.time, _say)
+                report["figures"].append(bench.figures(session, record, path.name, one, singles))
+    write_atomic(record.folder / "report.json", json.dumps(report, indent=1) + "\n")
+    show(report)
+    print(f"stored in {record.folder}")
+
+
 @app.command("replay")
 def replay(
     files: Annotated[list[Path], typer.Argument(help="JSON lines of recorded answers: messages, or response.")],

@@ -20,6 +20,9 @@ def compare(
     max_tokens: Annotated[int, typer.Option("--max-tokens", "-n", help="Most tokens per answer.")] = 128,
     repetitions: Annotated[int, typer.Option("--repetitions", "-r", help="Pairs per prompt.")] = 2,
     draft: shared.Draft = "auto",
+    draft_model: shared.DraftModel = None,
+    draft_quantization: shared.DraftQuantization = "",
+    self_draft: shared.SelfDraft = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     model: shared.Model = None,
     context: shared.Context = None,
@@ -37,7 +40,17 @@ def compare(
     drafters = shared.draft_choice(draft)
     chosen = workload.pick(workload.load(prompts) if prompts else workload.built_in(), task or (), each)
     with shared.open_session(
-        verbose=verbose, model=model, context_length=context, threads=threads, exact=exact, memory=False, learn=False
+        verbose=verbose,
+        model=model,
+        drafters=shared.sources(drafters),
+        draft_model=draft_model,
+        drafter_settings=shared.drafter_settings(draft_quantization),
+        self_draft=self_draft,
+        context_length=context,
+        threads=threads,
+        exact=exact,
+        memory=False,
+        learn=False,
     ) as session:
         comparison = run(session, chosen, max_tokens, repetitions, drafters)
         if as_json:

@@ -29,6 +29,16 @@ Exact = Annotated[
 Draft = Annotated[
     str, typer.Option("--draft", "-d", help="Who may draft: auto, off, or names such as suffix,prompt_lookup.")
 ]
+DraftModel = Annotated[
+    Path | None, typer.Option("--draft-model", help="GGUF of a smaller model that drafts; any vocabulary.")
+]
+DraftQuantization = Annotated[
+    str, typer.Option("--draft-quantization", help="Draft with a copy of the draft model in Q4_0, Q8_0, F16 or BF16.")
+]
+SelfDraft = Annotated[
+    Path | None,
+    typer.Option("--self-draft", help="GGUF that slipstream selfdraft made. Default: the best."),
+]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Show llama.cpp's own messages.")]
 
 
@@ -44,6 +54,18 @@ def draft_choice(text: str) -> Any:
         if name not in catalog.names():
             raise UnknownName("drafter", name, ("auto", "off", *catalog.names()))
     return names or "off"
+
+
+def sources(choice: Any) -> tuple[str, ...] | None:
+    """The sources to build for a choice of drafters; None: whatever there is."""
+    if isinstance(choice, str):
+        return None if choice == "auto" else ()
+    return tuple(choice)
+
+
+def drafter_settings(quantization: str) -> dict[str, dict[str, Any]]:
+    """Settings of drafters by name."""
+    return {"draft_model": {"quantization": quantization}} if quantization else {}
 
 
 def overrides(values: list[str] | None) -> dict[str, int | float | bool | str]:

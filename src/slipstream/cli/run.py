@@ -26,6 +26,9 @@ def run(
     max_tokens: Annotated[int, typer.Option("--max-tokens", "-n", help="Most tokens to generate.")] = 512,
     stop: Annotated[list[str] | None, typer.Option(help="Stop before this text; may be repeated.")] = None,
     draft: shared.Draft = "auto",
+    draft_model: shared.DraftModel = None,
+    draft_quantization: shared.DraftQuantization = "",
+    self_draft: shared.SelfDraft = None,
     reference: Annotated[
         Path | None, typer.Option(help="A text the answer is expected to resemble: it is drafted from.")
     ] = None,
@@ -96,6 +99,10 @@ def run(
                 verbose=verbose,
                 trace=tracer,
                 model=model,
+                drafters=shared.sources(drafters),
+                draft_model=draft_model,
+                drafter_settings=shared.drafter_settings(draft_quantization),
+                self_draft=self_draft,
                 context_length=context,
                 threads=threads,
                 flash_attention=flash_attention,

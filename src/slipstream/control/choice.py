@@ -59,21 +59,41 @@ class Shape:
         return bisect_right(self.floors, most * self.costs[1], lo=1) - 1
 
 
-def best_length(probabilities: Iterable[float], costs: Sequence[float], cheapest: float) -> tuple[int, float, float]:
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """Of a model that can't drop more than the last `free` tokens of a pass: after a rejection it restores a state, and
+    the accepted tokens are computed again with the next pass, which gets so much wider."""
+
+    costs: Sequence[float]
+    free: int
+
+    def lost(self, tokens: int) -> float:
+        """Milliseconds to compute so many tokens again with a pass that is made anyway."""
+        return self.costs[min(1 + tokens, len(self.costs) - 1)] - self.costs[1]
+
+
+def best_length(
+    probabilities: Iterable[float], costs: Sequence[float], cheapest: float, replay: Replay | None = None
+) -> tuple[int, float, float]:
     """(length, expected accepted, tokens per millisecond) of the best draft prefix; length 0 is plain.
 
     `costs[n]` is milliseconds of a pass over n tokens, `cheapest` is their `Shape.cheapest`. Every length is
     evaluated, because the curve is jagged, up to where no further one can beat plain: each further token brings at
-    most what the average one did so far, and costs at least `cheapest`.
+    most what the average one did so far, and costs at least `cheapest`. With a `replay`, what a rejection costs the
+    next pass is added.
     """
     best, best_expected, best_rate = 0, 0.0, 1.0 / costs[1]
-    prefix, expected = 1.0, 0.0
+    prefix, expected, lost = 1.0, 0.0, 0.0
     for length, probability in enumerate(probabilities, 1):
         if length + 1 >= len(costs):
             break
+        cost = costs[length + 1]
+        if replay:
+            lost += prefix * (1 - probability) * replay.lost(length)
+            cost += lost if length > replay.free else 0.0
         prefix *= probability
         expected += prefix
-        rate = (1.0 + expected) / costs[length + 1]
+        rate = (1.0 + expected) / cost
         if rate > best_rate:
             best, best_expected, best_rate = length, expected, rate
         if expected <= cheapest * length:

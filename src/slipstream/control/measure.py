@@ -9,6 +9,7 @@ from slipstream.core.ports import Clock, Feed, Target
 
 WIDTHS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 24, 32, 48, 64)
 DEEP_WIDTHS = (1, 2, 4, 8, 16, 32)
+COARSE = (1, 2, 3, 4, 8, 16, 64)
 SHALLOW = 64
 DEEP = 384
 RETRIES = 2
@@ -32,6 +33,7 @@ def measure_cost(
     tokens: Sequence[int],
     clock: Clock,
     seconds: float = 2.0,
+    coarse: bool = False,
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> VerifyCost:
     """The curve at two depths, on slot 0, whose KV is empty before and after.
@@ -39,10 +41,14 @@ def measure_cost(
     `tokens` is natural text of at least a few hundred tokens (experts and caches behave differently on filler). Cells
     are timed in an order that spreads the machine's drift over the widths, a plain pass after each; if the plain passes
     disagree, the sweep is repeated. After a sweep narrow cells are timed again for a share of `seconds`. Other load
-    adds time, so a cell's value is its fastest timing.
+    adds time, so a cell's value is its fastest timing. `coarse` takes few widths at one depth: enough for a model that
+    drafts.
     """
     deep = min(DEEP, (target.context_length - WIDTHS[-1]) // 2)
+    depths: dict[int, tuple[int, ...]]
     depths = {SHALLOW: WIDTHS, deep: DEEP_WIDTHS} if deep > 2 * SHALLOW else {max(1, min(SHALLOW, deep)): WIDTHS}
+    if coarse:
+        depths = {min(depths): COARSE}
     limit = min(target.batch_size, target.context_length - max(depths))
     text = [tokens[i % len(tokens)] for i in range(max(depths) + limit)]
     total = sum(width <= limit for widths in depths.values() for width in widths)
@@ -59,7 +65,7 @@ def measure_cost(
                 done += sweep == 0
             cells.recheck()
             cells.repeat(clock() + seconds / 8)
-            if not cells.disturbed:
+            if not cells.disturbed and not (coarse and sweep + 1 < SWEEPS):
                 break
         table[depth] = {width: min(times) for width, times in sorted(cells.times.items())}
     target.rewind(0, 0)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-START = 2.0
+START = 1.5
 """Plain passes that a request may lose on drafts before they have gained anything."""
 INCOME = 0.015
 """What every emitted token adds: after losses drafting is probed again once enough has come in for it."""
@@ -27,9 +27,9 @@ class Watchdog:
     gained: float = 0.0
 
     @classmethod
-    def of(cls, workload_gain: float) -> "Watchdog":
+    def of(cls, workload_gain: float, start: float = START) -> "Watchdog":
         """For a request of a workload whose requests gained `workload_gain` lately."""
-        return cls(START + TRUST * max(0.0, workload_gain))
+        return cls(start + TRUST * max(0.0, workload_gain))
 
     @property
     def most(self) -> float:
@@ -41,6 +41,11 @@ class Watchdog:
         gain = tokens - min(cost, WORST * predicted)
         self.balance += gain
         self.gained += gain
+
+    def invest(self, cost: float) -> None:
+        """So many plain passes were spent on the rest of the answer. They were weighed against it beforehand, so they
+        don't stop drafting now; they count in what the request gained."""
+        self.gained -= cost
 
     def earn(self, tokens: int) -> None:
         """`tokens` were emitted."""

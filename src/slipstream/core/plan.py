@@ -1,20 +1,32 @@
-"""What the policy may see (Snapshot) and what it answers (Plan), with its reason."""
+"""What the policy may see (Snapshot), what it may ask for (Wish) and what it answers (Plan), with its reason."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from slipstream.core.draft import Draft
+
+Going = Callable[[float, Draft], bool]
+"""Whether a paid draft is worth another token, given the probability of its latest one and what a free source would
+add to it as it stands."""
 
 
 @dataclass(frozen=True, slots=True)
 class SlotView:
     """One slot at the start of a round. `depth` counts its tokens in KV; `room` is the longest draft it could use;
-    `by_match` says that no source's match can grow by more than a token a round."""
+    `by_match` says that no source's match can grow by more than a token a round; `paid` are the sources that cost a
+    model pass, with the tokens each has to take in first; `left` the tokens still to generate at most; `owed` those
+    that a restored state has to take in again with the next pass, and `free_rewind` how many of a pass can be dropped
+    without that."""
 
     slot: int
     depth: int
     room: int
     drafts: tuple[Draft, ...] = ()
     by_match: bool = False
+    paid: tuple[tuple[str, int], ...] = ()
+    left: int = 0
+    owed: int = 0
+    free_rewind: int = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +39,16 @@ class Snapshot:
     def depth(self) -> int:
         """Deepest slot: what the pass costs depends on it."""
         return max((view.depth for view in self.slots), default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A draft of at most `limit` tokens that the policy wants from a paid source; `going` decides after each token."""
+
+    slot: int
+    source: str
+    limit: int
+    going: Going
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,28 +1,39 @@
 """The Protocols by which rooms meet: assembly passes the objects, so the loop runs unchanged on the fake target."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from slipstream.core.draft import Draft
-from slipstream.core.plan import Plan, Snapshot
+from slipstream.core.plan import Plan, Snapshot, Wish
 from slipstream.core.request import Request, Sampling
 from slipstream.core.stats import RoundRecord
 
-Rewind = Literal["full", "checkpoint", "none"]
+UNLIMITED = 1 << 30
+Rewind = Literal["full", "bounded", "checkpoint", "none"]
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """What the loaded model can do, probed at load.
 
-    `rewind`: "full" drops any suffix of KV; "checkpoint" restores a saved state and decodes accepted tokens again
-    (recurrent models); "none" can't go back, so it can't verify drafts. `window` is the sliding attention window in
-    tokens, 0 if attention is global.
+    `rewind`: "full" drops any suffix of KV; "bounded" drops up to `rollback` tokens of a slot's latest pass for free,
+    and more like "checkpoint", which restores a saved state and decodes accepted tokens again (recurrent models);
+    "none" can't go back, so it can't verify drafts, and `reason` says in one line why. `window` is the sliding
+    attention window in tokens, 0 if attention is global. `state_bytes` is the size of one copy of a slot's recurrent
+    state, of which memory holds 1 + `rollback` per slot.
     """
 
     rewind: Rewind = "full"
     window: int = 0
+    rollback: int = 0
+    state_bytes: int = 0
+    reason: str = ""
+
+    @property
+    def free_rewind(self) -> int:
+        """Most tokens of a pass that can be dropped without computing others again."""
+        return {"full": UNLIMITED, "bounded": self.rollback}.get(self.rewind, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +98,11 @@ class Target(Protocol):
         """Make the slot's KV hold exactly its first `length` tokens."""
         ...
 
+    def owed(self, slot: int) -> int:
+        """Tokens that KV still lacks after a rewind, so that the slot's next pass computes them too; 0 if it can drop
+        what it holds."""
+        ...
+
 
 class Tokenizer(Protocol):
     """Text to tokens and back."""
@@ -106,7 +122,7 @@ class Tokenizer(Protocol):
 
 
 class Drafter(Protocol):
-    """A source of drafts. It returns values only; how much of them is verified is the policy's choice."""
+    """A free source of drafts. It returns values only; how much of them is verified is the policy's choice."""
 
     @property
     def name(self) -> str: ...
@@ -119,8 +135,9 @@ class Drafter(Protocol):
         """A request starts: index its prompt. False if there is nothing to draft from; it isn't asked again then."""
         ...
 
-    def propose(self, slot: int, limit: int) -> Draft:
-        """At most `limit` tokens expected after the committed ones; empty if nothing is known."""
+    def propose(self, slot: int, limit: int, after: Sequence[int] = ()) -> Draft:
+        """At most `limit` tokens expected after the committed ones and the supposed ones in `after`; empty if nothing
+        is known."""
         ...
 
     def commit(self, slot: int, tokens: Sequence[int]) -> None:
@@ -132,10 +149,67 @@ class Drafter(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A paid draft to be made: at most `limit` tokens after the committed ones and those in `after`. `go_on(token,
+    probability)` is asked after each; `token` is None where it has no place in the target's vocabulary."""
+
+    slot: int
+    limit: int
+    go_on: Callable[[int | None, float], bool]
+    after: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Drafted:
+    """A draft for every ask, in order (empty: none), made in `steps` passes of `step_ms` milliseconds together, after
+    `caught_up` tokens were taken in, in `catch_up_ms`."""
+
+    drafts: tuple[Draft, ...]
+    steps: int = 0
+    step_ms: float = 0.0
+    caught_up: int = 0
+    catch_up_ms: float = 0.0
+
+
+class PaidDrafter(Protocol):
+    """A source whose drafts cost passes of a model, so the policy asks for them one token at a time."""
+
+    @property
+    def name(self) -> str: ...
+    def begin(self, slot: int, request: Request) -> bool:
+        """A request starts. False if this source can't draft for it."""
+        ...
+
+    def behind(self, slot: int) -> int:
+        """Tokens to take in before the first draft token can be made, that one's own input aside."""
+        ...
+
+    def draft(self, asks: Sequence[Ask]) -> Drafted:
+        """Drafts for several slots, in shared passes."""
+        ...
+
+    def commit(self, slot: int, tokens: Sequence[int]) -> None:
+        """These tokens were emitted, whoever drafted them."""
+        ...
+
+    def end(self, slot: int) -> None:
+        """The request is over. Unknown slots are ignored."""
+        ...
+
+    def forget(self) -> None:
+        """Drop what is kept between requests (a prompt's beginning in KV), so that the next one starts cold."""
+        ...
+
+
 class Policy(Protocol):
     """Chooses what each slot verifies."""
 
     def begin(self, slot: int, request: Request) -> None: ...
+    def wishes(self, snapshot: Snapshot) -> Sequence[Wish]:
+        """Paid drafts that are worth their price on top of the free ones in the snapshot."""
+        ...
+
     def plan(self, snapshot: Snapshot) -> Plan: ...
     def observe(self, record: RoundRecord) -> None: ...
     def end(self, slot: int) -> None: ...

@@ -18,8 +18,21 @@ class SlotRound:
 
 
 @dataclass(frozen=True, slots=True)
+class Paid:
+    """What one paid source did in a round, for which slots; see `ports.Drafted`."""
+
+    source: str
+    slots: tuple[int, ...]
+    steps: int
+    step_ms: float
+    caught_up: int
+    catch_up_ms: float
+
+
+@dataclass(frozen=True, slots=True)
 class RoundRecord:
-    """One target pass. Times in milliseconds on the loop's own clock (invariant I4)."""
+    """One target pass. Times in milliseconds on the loop's own clock (invariant I4); `draft_ms` includes the passes of
+    paid sources."""
 
     slots: tuple[SlotRound, ...]
     width: int
@@ -29,6 +42,12 @@ class RoundRecord:
     plan_ms: float = 0.0
     target_ms: float = 0.0
     predicted_ms: float = 0.0
+    paid: tuple[Paid, ...] = ()
+
+    @property
+    def paid_ms(self) -> float:
+        """Milliseconds in passes of paid sources."""
+        return sum(paid.step_ms + paid.catch_up_ms for paid in self.paid)
 
 
 @dataclass(slots=True)
@@ -55,6 +74,7 @@ class Stats:
     decode_ms: float = 0.0
     target_ms: float = 0.0
     draft_ms: float = 0.0
+    paid_ms: float = 0.0
     plan_ms: float = 0.0
 
     def add(self, share: SlotRound, record: RoundRecord, total_ms: float) -> None:
@@ -65,14 +85,18 @@ class Stats:
         self.decode_ms += total_ms
         self.target_ms += record.target_ms
         self.draft_ms += record.draft_ms
+        self.paid_ms += record.paid_ms
         self.plan_ms += record.plan_ms
         if share.chosen:
             self.draft_rounds += 1
             self.draft_round_tokens += len(share.emitted)
-            source = self.sources.setdefault(share.chosen.source, SourceStats())
-            source.drafts += 1
-            source.drafted += len(share.chosen)
-            source.accepted += share.accepted
+            accepted = share.accepted
+            for part in share.chosen.segments:
+                source = self.sources.setdefault(part.source, SourceStats())
+                source.drafts += 1
+                source.drafted += len(part)
+                source.accepted += min(accepted, len(part))
+                accepted = max(0, accepted - len(part))
 
     @property
     def tokens_per_second(self) -> float:
@@ -105,7 +129,7 @@ def merge(many: Iterable[Stats]) -> Stats:
     total = Stats()
     for stats in many:
         for name in ("prompt_tokens", "reused_tokens", "tokens", "rounds", "draft_rounds", "draft_round_tokens",
-                     "prefill_ms", "decode_ms", "target_ms", "draft_ms", "plan_ms"):  # fmt: skip
+                     "prefill_ms", "decode_ms", "target_ms", "draft_ms", "paid_ms", "plan_ms"):  # fmt: skip
             setattr(total, name, getattr(total, name) + getattr(stats, name))
         for name, source in stats.sources.items():
             into = total.sources.setdefault(name, SourceStats())

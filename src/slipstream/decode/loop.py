@@ -1,14 +1,17 @@
-"""Plan, propose, verify, accept, rewind, commit, emit: one step is one target pass over all active slots."""
+"""Propose, plan, verify, accept, rewind, commit, emit: one step is one target pass over all active slots."""
 
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 from slipstream.core.accept import accept
+from slipstream.core.draft import Draft
 from slipstream.core.errors import ContextOverflow, RequestError, UnknownName
 from slipstream.core.plan import Plan, SlotView, Snapshot
-from slipstream.core.ports import Clock, Drafter, Feed, Policy, Sampler, Target, Tokenizer
+from slipstream.core.ports import Clock, Drafter, Feed, PaidDrafter, Policy, Sampler, Target, Tokenizer
 from slipstream.core.request import FinishReason, Request
-from slipstream.core.stats import RoundRecord, SlotRound
+from slipstream.core.stats import Paid, RoundRecord, SlotRound
+from slipstream.decode.pursue import pursue
 from slipstream.decode.slot import Chunk, Slot
 from slipstream.decode.text import TextStream
 
@@ -20,8 +23,8 @@ class Loop:
 
     `trace`, if given, sees every round's record, the milliseconds spent learning from it and those of the whole
     round. `reserve` tokens of each slot's context are kept free for filler. `reuse_prefix` keeps the KV of a prompt's
-    beginning that the slot still holds. `automatic` names the
-    drafters that "auto" stands for (None: all).
+    beginning that the slot still holds. `drafters` are the free sources, `paid` those that cost a model pass;
+    `automatic` names those that "auto" stands for (None: all).
     """
 
     def __init__(
@@ -35,16 +38,18 @@ class Loop:
         reuse_prefix: bool = True,
         reserve: int = 0,
         automatic: Collection[str] | None = None,
+        paid: Mapping[str, PaidDrafter] | None = None,
     ) -> None:
         self.target = target
         self.tokenizer = tokenizer
         self.drafters = drafters
+        self.paid = paid or {}
         self.policy = policy
         self.clock = clock
         self.trace = trace
         self.reuse_prefix = reuse_prefix
         self.context_length = target.context_length - reserve
-        self.automatic = tuple(drafters) if automatic is None else tuple(n for n in drafters if n in automatic)
+        self.automatic = tuple(name for name in self.sources if automatic is None or name in automatic)
         self.active: dict[int, Slot] = {}
 
     def submit(self, request: Request) -> Slot:
@@ -62,12 +67,13 @@ class Loop:
         free = [index for index in range(self.target.slots) if index not in self.active]
         if not free:
             raise RequestError(f"all {self.target.slots} slots are busy", hint="wait for one or open with more slots")
-        drafters = self._chosen(request)
+        names = self._chosen(request)
         index = free[0]
         sampler = self.target.sampler(index, request.sampling, request.prompt)
-        drafters = tuple(drafter for drafter in drafters if drafter.begin(index, request))
+        drafters = tuple(d for name, d in self.drafters.items() if name in names and d.begin(index, request))
+        paid = tuple(d for name, d in self.paid.items() if name in names and d.begin(index, request))
         text = TextStream(request.stop)
-        slot = Slot(index, request, self.tokenizer, sampler, drafters, text, list(request.prompt))
+        slot = Slot(index, request, self.tokenizer, sampler, drafters, paid, text, list(request.prompt))
         slot.computed = self.target.reuse(index, slot.tokens) if self.reuse_prefix else 0
         if not self.reuse_prefix:
             self.target.rewind(index, 0)
@@ -109,6 +115,7 @@ class Loop:
             return []
         slots = tuple(self.active.values())
         snapshot = Snapshot(tuple(self._propose(slot) for slot in slots))
+        snapshot, paid = self._pursue(snapshot)
         proposed = self.clock()
         plan = self.policy.plan(snapshot)
         planned = self.clock()
@@ -119,13 +126,14 @@ class Loop:
         accepted = self.clock()
         record = RoundRecord(
             slots=shares,
-            width=plan.width,
+            width=plan.width + sum(view.owed for view in snapshot.slots),
             depth=snapshot.depth,
             reason=plan.reason,
             draft_ms=1000 * (proposed - start),
             plan_ms=1000 * (planned - proposed),
             target_ms=1000 * (verified - planned),
             predicted_ms=plan.predicted_ms,
+            paid=paid,
         )
         self._commit(slots, shares)
         self.policy.observe(record)
@@ -138,15 +146,20 @@ class Loop:
             self.trace(record, learn_ms, total)
         return chunks
 
-    def _chosen(self, request: Request) -> tuple[Drafter, ...]:
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of all drafters."""
+        return (*self.drafters, *self.paid)
+
+    def _chosen(self, request: Request) -> tuple[str, ...]:
         if request.draft == "off" or self.target.capabilities.rewind == "none":
             return ()
         if request.draft == "auto":
-            return tuple(self.drafters[name] for name in self.automatic)
+            return self.automatic
         for name in request.draft:
-            if name not in self.drafters:
-                raise UnknownName("drafter", name, self.drafters)
-        return tuple(self.drafters[name] for name in request.draft)
+            if name not in self.sources:
+                raise UnknownName("drafter", name, self.sources)
+        return tuple(request.draft)
 
     def _prefill(self, slot: Slot, start: float) -> None:
         chunk = slot.tokens[slot.computed : slot.computed + min(slot.waiting, self.target.batch_size)]
@@ -155,12 +168,26 @@ class Loop:
         slot.stats.prefill_ms += 1000 * (self.clock() - start)
 
     def _propose(self, slot: Slot) -> SlotView:
-        room = slot.room(self.context_length, self.target.batch_size)
-        if slot.quiet:
-            slot.quiet -= 1
-            return SlotView(slot.index, slot.computed, room)
-        drafts = (drafter.propose(slot.index, room) for drafter in slot.drafters) if room else ()
-        return SlotView(slot.index, slot.computed, room, tuple(d for d in drafts if d.tokens), slot.by_match)
+        owed = self.target.owed(slot.index)
+        room = slot.room(self.context_length, self.target.batch_size - owed)
+        drafts: tuple[Draft, ...] = ()
+        asked = not slot.quiet
+        slot.quiet = max(0, slot.quiet - 1)
+        if asked and room:
+            drafts = tuple(d for drafter in slot.drafters if (d := drafter.propose(slot.index, room)))
+        paid = tuple((drafter.name, drafter.behind(slot.index)) for drafter in slot.paid)
+        left = slot.request.max_tokens - slot.generated
+        free = self.target.capabilities.free_rewind
+        return SlotView(slot.index, slot.computed, room, drafts, asked and slot.by_match, paid, left, owed, free)
+
+    def _pursue(self, snapshot: Snapshot) -> tuple[Snapshot, tuple[Paid, ...]]:
+        """The snapshot with the paid drafts that the policy wants, and what they cost."""
+        wishes = self.policy.wishes(snapshot) if self.paid else ()
+        if not wishes:
+            return snapshot, ()
+        drafts, paid = pursue(wishes, snapshot, self.active, self.paid)
+        views = (replace(view, drafts=(*drafts.get(view.slot, ()), *view.drafts)) for view in snapshot.slots)
+        return Snapshot(tuple(views)), paid
 
     def _verify(self, slots: Sequence[Slot], plan: Plan) -> None:
         feeds = []
@@ -191,7 +218,7 @@ class Loop:
 
     def _commit(self, slots: Sequence[Slot], shares: Sequence[SlotRound]) -> None:
         for slot, share in zip(slots, shares, strict=True):
-            for drafter in slot.drafters:
+            for drafter in slot.sources:
                 drafter.commit(slot.index, share.emitted)
 
     def _emit(self, slot: Slot, share: SlotRound) -> Chunk:
@@ -213,7 +240,7 @@ class Loop:
     def _finish(self, slot: Slot, reason: FinishReason) -> None:
         slot.finish = reason
         slot.sampler.close()
-        for drafter in slot.drafters:
+        for drafter in slot.sources:
             drafter.end(slot.index)
         self.policy.end(slot.index)
         del self.active[slot.index]

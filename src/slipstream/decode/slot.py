@@ -3,7 +3,7 @@
 from collections import deque
 from dataclasses import dataclass, field
 
-from slipstream.core.ports import Drafter, Sampler, Tokenizer
+from slipstream.core.ports import Drafter, PaidDrafter, Sampler, Tokenizer
 from slipstream.core.request import FinishReason, Request
 from slipstream.core.stats import Stats
 from slipstream.decode.text import TextStream
@@ -23,15 +23,16 @@ class Chunk:
 
 @dataclass(slots=True)
 class Slot:
-    """`tokens` is prompt plus output; the first `computed` of them are in KV. Progress is one number catching up. For
-    `quiet` rounds no source is asked. `fresh` is text not given out yet. `pending` are chunks that a step driven by
-    another slot's caller gave this one."""
+    """`tokens` is prompt plus output; the first `computed` of them are in KV. Progress is one number catching up.
+    `drafters` are the free sources, `paid` the others. For `quiet` rounds no free source is asked. `fresh` is text not
+    given out yet. `pending` are chunks that a step driven by another slot's caller gave this one."""
 
     index: int
     request: Request
     tokenizer: Tokenizer
     sampler: Sampler
     drafters: tuple[Drafter, ...]
+    paid: tuple[PaidDrafter, ...]
     text: TextStream
     tokens: list[int]
     computed: int = 0
@@ -49,6 +50,11 @@ class Slot:
         else:
             self.fresh += self.text.push(self.tokenizer.piece(token))
         return self.ended or self.text.stopped
+
+    @property
+    def sources(self) -> tuple[Drafter | PaidDrafter, ...]:
+        """All drafters of the request."""
+        return (*self.drafters, *self.paid)
 
     @property
     def by_match(self) -> bool:

@@ -45,12 +45,37 @@ CATALOG: Mapping[str, Entry] = {
         f"{_HERE}.reference.ReferenceConfig",
         "copies a text that the caller expects (predicted output), and finds back after a difference",
     ),
+    "native_head": Entry(
+        f"{_HERE}.native_head.NativeHead",
+        f"{_HERE}.native_head.NativeHeadConfig",
+        "runs the next-token head that the model file itself carries (MTP)",
+        free=False,
+    ),
+    "draft_model": Entry(
+        f"{_HERE}.draft_model.DraftModel",
+        f"{_HERE}.draft_model.DraftModelConfig",
+        "asks a second, smaller model, of the same or any other vocabulary",
+        free=False,
+    ),
+    "self_draft": Entry(
+        f"{_HERE}.draft_model.DraftModel",
+        f"{_HERE}.draft_model.DraftModelConfig",
+        "asks a copy of the model without some of its layers, made by slipstream selfdraft",
+        free=False,
+    ),
+    "cascade": Entry(
+        f"{_HERE}.cascade.Cascade",
+        f"{_HERE}.cascade.CascadeConfig",
+        "routes between several self-drafts over a free source (CAS-Spec)",
+        free=False,
+        auto=False,  # never ahead of its best level alone where it was measured
+    ),
 }
 
 
-def names() -> tuple[str, ...]:
-    """Every name, in the table's order."""
-    return tuple(CATALOG)
+def names(*, free: bool | None = None) -> tuple[str, ...]:
+    """Every name, in the table's order; only free sources, or only those that cost model passes."""
+    return tuple(name for name, entry in CATALOG.items() if free in (None, entry.free))
 
 
 def automatic() -> tuple[str, ...]:
@@ -79,8 +104,8 @@ def config(name: str, values: Mapping[str, Any]) -> Any:
 
 
 def create(name: str, config: Any = None, **needs: Any) -> Drafter:
-    """A drafter. `config` is its config object, a mapping, or None for the defaults; `needs` are objects it takes
-    besides (`log` for suffix)."""
+    """A free drafter. `config` is its config object, a mapping, or None for the defaults; `needs` are objects it takes
+    besides (`log` for suffix). Sources that need a model are built by assembly."""
     found = entry(name)
     if isinstance(config, Mapping):
         config = globals()["config"](name, config)

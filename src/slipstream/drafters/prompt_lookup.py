@@ -12,7 +12,7 @@ from typing import Literal
 from slipstream.core.draft import Draft
 from slipstream.core.errors import RequestError
 from slipstream.core.request import Request
-from slipstream.drafters.suffix_index import SuffixIndex
+from slipstream.drafters.suffix_index import SuffixIndex, Tokens, extended
 
 CANDIDATES = 64
 """Most recent occurrences among which the longest match is looked for, per order of the index."""
@@ -87,17 +87,18 @@ class PromptLookup:
         """Forget the request."""
         self._slots.pop(slot, None)
 
-    def propose(self, slot: int, limit: int) -> Draft:
+    def propose(self, slot: int, limit: int, after: Sequence[int] = ()) -> Draft:
         """What followed the chosen occurrence."""
         index, config = self._slots[slot], self.config
         wanted = min(limit, config.draft_length) if config.draft_length else limit
         if wanted < 1:
             return Draft(self.name)
-        found = self._first(index, wanted) if config.occurrence == "first" else self._recent(index, wanted)
+        tail = extended(index.tail(), after)
+        found = self._first(index, tail, wanted) if config.occurrence == "first" else self._recent(index, tail, wanted)
         if found is None:
             return Draft(self.name)
         length, position = found
-        tokens = memoryview(index.copy(position, wanted, config.overlap)).cast("i").tolist()
+        tokens = memoryview(index.copy(position, wanted, config.overlap and not after)).cast("i").tolist()
         return Draft(self.name, tuple(tokens), (1.0,) * len(tokens), length, 1)
 
     def _usable(self, index: SuffixIndex, position: int, wanted: int) -> bool:
@@ -105,18 +106,18 @@ class PromptLookup:
         following = index.size - 1 - position
         return not config.require_full or config.overlap or following >= (config.draft_length or wanted)
 
-    def _recent(self, index: SuffixIndex, wanted: int) -> tuple[int, int] | None:
+    def _recent(self, index: SuffixIndex, tail: Tokens, wanted: int) -> tuple[int, int] | None:
         """The longest match and of those the most recent."""
-        found = index.find(index.tail(), index.size - 1, CANDIDATES)
+        found = index.find(tail, index.size - 1, CANDIDATES)
         usable = [(length, position) for position, length, _ in found if self._usable(index, position, wanted)]
         return max(usable, default=None)
 
-    def _first(self, index: SuffixIndex, wanted: int) -> tuple[int, int] | None:
+    def _first(self, index: SuffixIndex, tail: Tokens, wanted: int) -> tuple[int, int] | None:
         """The leftmost occurrence of the longest n-gram that has one: a byte search over the token array."""
         text = index.tokens[index.origin : index.size].tobytes()
         count = index.size - index.origin
         for length in range(min(self.config.max_match, count - 1), self.config.min_match - 1, -1):
-            pattern = text[-4 * length :]
+            pattern = tail[-length:].tobytes()
             at = text.find(pattern)
             while at % 4:
                 at = text.find(pattern, at + 1)

@@ -5,6 +5,7 @@ replaced), the place is found again: the last emitted tokens are looked up in th
 """
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 
 from slipstream.core.draft import Draft
@@ -74,10 +75,14 @@ class Reference:
         """Forget the request."""
         self._slots.pop(slot, None)
 
-    def propose(self, slot: int, limit: int) -> Draft:
+    def propose(self, slot: int, limit: int, after: Sequence[int] = ()) -> Draft:
         """What follows the current place. The probability of a token grows with the tokens that agreed before it,
         those of the draft included (given that they are right)."""
         state = self._slots[slot]
+        if after:
+            state = copy(state)
+            state.output = list(state.output)
+            self._follow(state, after)
         tokens = state.reference[state.place : state.place + max(limit, 0)]
         if not tokens:
             return Draft(self.name)
@@ -91,10 +96,10 @@ class Reference:
 
     def commit(self, slot: int, tokens: Sequence[int]) -> None:
         """Follow the emitted tokens; find the place again where they differ from the reference."""
-        state = self._slots[slot]
+        self._follow(self._slots[slot], tokens)
+
+    def _follow(self, state: _Slot, tokens: Sequence[int]) -> None:
         reference = state.reference
-        if not reference:
-            return
         for token in tokens:
             state.output.append(token)
             if state.place < len(reference) and reference[state.place] == token:

@@ -18,7 +18,7 @@ from slipstream.core.errors import RequestError
 from slipstream.core.ports import OutputLog
 from slipstream.core.request import Request
 from slipstream.drafters.suffix_heat import BLOCK_BITS, Heat
-from slipstream.drafters.suffix_index import Match, SuffixIndex
+from slipstream.drafters.suffix_index import Match, SuffixIndex, extended
 from slipstream.drafters.suffix_memory import SuffixMemory
 from slipstream.drafters.suffix_slot import SuffixSlot
 from slipstream.drafters.suffix_vote import Ballot, Outcome, Vote, blend, levels, score
@@ -127,20 +127,22 @@ class Suffix:
         """Forget every remembered output, on disk too. Raises StateFileError."""
         self.memory.wipe()
 
-    def propose(self, slot: int, limit: int) -> Draft:
+    def propose(self, slot: int, limit: int, after: Sequence[int] = ()) -> Draft:
         """The likeliest continuation. `probabilities` are shares of the votes of occurrences that still agree;
         `match_length` is the longest match and `support` the number of occurrences behind the first token."""
         state, config = self._slots[slot], self.config
         if limit < 1:
             return Draft(self.name)
         own = state.index
-        matches = own.find(own.tail(), own.size - 1, config.candidates, config.enough)
-        ballots = [Ballot(own, self._weigh(own, matches, state.heats[0]), True)]
+        matches = own.find(extended(own.tail(), after), own.size - 1, config.candidates, config.enough)
+        # A copy that reaches the end of its own text would have to go on with `after`, not with its beginning.
+        ballots = [Ballot(own, self._weigh(own, matches, state.heats[0]), not after)]
         if state.remember and self.memory:
             index = self.memory.index
-            matches = index.find(state.tail, index.size - 1, config.candidates, config.enough)
+            matches = index.find(extended(state.tail, after), index.size - 1, config.candidates, config.enough)
             ballots.append(Ballot(index, self._weigh(index, matches, state.heats[1]), False))
-        state.seen = [(ballot.index.moved, ballot.votes) for ballot in ballots]
+        if not after:
+            state.seen = [(ballot.index.moved, ballot.votes) for ballot in ballots]
         rule = (limit, config.min_probability, config.alpha, config.offset)
         if config.choice == "blend":
             found = blend(ballots, *rule)

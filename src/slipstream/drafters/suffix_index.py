@@ -229,3 +229,10 @@ class SuffixIndex:
         if periodic and len(data) < 4 * wanted:
             data = (data * (4 * wanted // len(data) + 1))[: 4 * wanted]
         return data
+
+
+def extended(tail: Tokens, after: Sequence[int]) -> Tokens:
+    """The tail as it would be after these tokens, of the same length."""
+    if not after:
+        return tail
+    return np.concatenate((tail, np.asarray(after, np.int32)))[-len(tail) :]

@@ -1,7 +1,7 @@
 """One llama.cpp context with its batch: passes, logits and KV of its sequences, without any policy."""
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,11 @@ class LlamaContext:
         self.vocabulary_size = int(library.llama_vocab_n_tokens(model.vocabulary))
         self.batch_size = int(library.llama_n_batch(self._pointer))
         self.output_rows = min(max(options.output_rows, options.slots), self.batch_size)
+        self.rollback = int(library.llama_n_rs_seq(self._pointer))
+        self.one_cache = options.slots == 1 or model.shares_cache(options)
         self.rows = 0
+        self.listener: Callable[[Sequence[Feed]], None] | None = None
+        """Told of every pass right after it, with what was really fed (`Replay` adds tokens)."""
         size = self.batch_size
         self._token = np.zeros(size, np.int32)
         self._position = np.zeros(size, np.int32)
@@ -95,6 +99,8 @@ class LlamaContext:
                 shape = (self.output_rows, self.vocabulary_size)
                 memory = (ctypes.c_float * (shape[0] * shape[1])).from_address(address)
                 self._logits = np.ctypeslib.as_array(memory).reshape(shape)
+        if self.listener:
+            self.listener(feeds)
 
     def logits(self, row: int) -> Logits:
         """View of one output row of the latest pass, shape (vocabulary_size,)."""
@@ -107,6 +113,10 @@ class LlamaContext:
         """Tokens that llama.cpp's memory holds for the slot."""
         return int(library.llama_memory_seq_pos_max(self._memory, slot)) + 1
 
+    def first(self, slot: int) -> int:
+        """The first position that memory still holds for the slot in every layer; -1 if it holds nothing."""
+        return int(library.llama_memory_seq_pos_min(self._memory, slot))
+
     def remove(self, slot: int, start: int) -> bool:
         """Drop the slot's tokens from position `start` on. False, and no change, if this memory can't drop a part."""
         return bool(library.llama_memory_seq_rm(self._memory, slot, start, -1))
@@ -115,9 +125,13 @@ class LlamaContext:
         """Drop everything the slot holds; always possible."""
         library.llama_memory_seq_rm(self._memory, slot, -1, -1)
 
+    def state_size(self, slot: int) -> int:
+        """Bytes of one copy of the part of the slot's state that can't be cut; next to nothing for plain attention."""
+        return int(library.llama_state_seq_get_size_ext(self.pointer, slot, PARTIAL_STATE))
+
     def save(self, slot: int) -> Any:
         """The part of the slot's state that can't be cut (recurrent state), as bytes for `restore`; None if refused."""
-        size = library.llama_state_seq_get_size_ext(self.pointer, slot, PARTIAL_STATE)
+        size = self.state_size(slot)
         state = (ctypes.c_uint8 * size)()
         written = library.llama_state_seq_get_data_ext(self.pointer, state, size, slot, PARTIAL_STATE)
         return state if written == size else None

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from slipstream.core.errors import ContextOverflow, EngineError
 from slipstream.core.ports import Capabilities, Feed
 from slipstream.core.request import Sampling
+from slipstream.engine.kv import LONGEST_REPLAY
 
 Logits = NDArray[np.float32]
 LogitTable = Callable[[Sequence[int]], Logits]
@@ -58,7 +59,8 @@ def scripted_table(script: Sequence[int], start: int, vocabulary_size: int) -> L
 
 @dataclass
 class FakeTarget:
-    """Implements `core.ports.Target`. `cost(width, depth)` is the milliseconds of a pass."""
+    """Implements `core.ports.Target`. `cost(width, depth)` is the milliseconds of a pass; with rewind "checkpoint" or
+    "bounded" its width counts the tokens that the slots owe, as on `LlamaTarget`. `passes` are the widths."""
 
     table: LogitTable
     vocabulary_size: int
@@ -73,12 +75,16 @@ class FakeTarget:
     def __post_init__(self) -> None:
         self.kv: list[list[int]] = [[] for _ in range(self.slots)]
         self._rows: list[Logits] = []
+        self._owed = [0] * self.slots
+        self._saved = [0] * self.slots
+        self._droppable = [0] * self.slots
 
     def decode(self, feeds: Sequence[Feed]) -> None:
         width = sum(len(feed.tokens) for feed in feeds)
         if width > self.batch_size:
             raise EngineError(f"a pass of {width} tokens exceeds the batch size {self.batch_size}")
         depth = max(feed.position for feed in feeds)
+        width += self._redone(feeds, depth)
         self._rows = []
         for feed in feeds:
             held = self.kv[feed.slot]
@@ -90,8 +96,7 @@ class FakeTarget:
                 held.append(token)
                 if index >= len(feed.tokens) - feed.logits:
                     self._rows.append(self.table(held))
-        self.passes.append(width)
-        self.clock.now += self.cost(width, depth) / 1000
+        self._pass(width, depth)
 
     def logits(self, row: int) -> Logits:
         return self._rows[row]
@@ -103,6 +108,8 @@ class FakeTarget:
         held = self.kv[slot]
         limit = min(len(held), len(tokens) - 1)
         same = next((i for i in range(limit) if held[i] != tokens[i]), limit)
+        if same < len(held) and self._replays and len(held) - same > self._droppable[slot]:
+            same = self._saved[slot] if self._saved[slot] <= same else 0
         self.rewind(slot, same)
         return same
 
@@ -111,7 +118,45 @@ class FakeTarget:
             raise EngineError(f"slot {slot} can't go back to {length} tokens")
         if length > len(self.kv[slot]):
             raise EngineError(f"slot {slot} holds {len(self.kv[slot])} tokens, not {length}")
+        dropped = len(self.kv[slot]) - length
+        if self._replays and dropped:
+            self._saved[slot] = self._saved[slot] if self._saved[slot] <= length else 0
+            if dropped > self._droppable[slot]:
+                self._owed[slot] = length - self._saved[slot]
+            self._droppable[slot] = 0
         del self.kv[slot][length:]
+
+    def owed(self, slot: int) -> int:
+        return self._owed[slot]
+
+    @property
+    def _replays(self) -> bool:
+        return self.capabilities.rewind in ("bounded", "checkpoint")
+
+    def _redone(self, feeds: Sequence[Feed], depth: int) -> int:
+        """Tokens that go along with this pass because a slot was taken back; what can't go along gets its own pass."""
+        if not self._replays:
+            return 0
+        redone = 0
+        for feed in feeds:
+            owed = self._owed[feed.slot]
+            if owed > LONGEST_REPLAY:
+                self._pass(owed, depth)
+                self._owed[feed.slot] = 0
+            redone += self._owed[feed.slot]
+        lengths = [len(feed.tokens) + self._owed[feed.slot] for feed in feeds]
+        bound = self.capabilities.rollback if len(set(lengths)) == 1 else 0
+        self._droppable = [0] * self.slots
+        for feed, length in zip(feeds, lengths, strict=True):
+            if feed.logits - 1 > bound:
+                self._saved[feed.slot] = feed.position - self._owed[feed.slot]
+            self._owed[feed.slot] = 0
+            self._droppable[feed.slot] = min(bound, length - 1)
+        return redone
+
+    def _pass(self, width: int, depth: int) -> None:
+        self.passes.append(width)
+        self.clock.now += self.cost(width, depth) / 1000
 
 
 @dataclass

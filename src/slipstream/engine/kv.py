@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 
+LONGEST_REPLAY = 8
+"""Tokens to decode again after a restored checkpoint ride along with the next pass; more than this get their own."""
+
 
 class KVLedger:
     """One list of tokens per slot, kept equal to llama.cpp's memory by the target."""

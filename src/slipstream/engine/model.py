@@ -39,6 +39,9 @@ class LlamaModel:
         self._handle = handle
         self._keep = keep
         self.vocabulary: Any = library.llama_model_get_vocab(handle)
+        self.head_loaded = False
+        self.watch: Any = None
+        """llama.cpp's callback for every node of the graph, for contexts made from here on (`engine/watch.py`)."""
 
     @classmethod
     def load(cls, options: ModelOptions, *, verbose: bool = False) -> Self:
@@ -47,10 +50,12 @@ class LlamaModel:
         parameters.n_gpu_layers = 0
         parameters.load_mode = _load_mode(options.mmap, options.mlock)
         parameters.use_extra_bufts = options.repack
+        parameters.load_mtp = options.native_head
         overrides = _overrides(options.kv_overrides) if options.kv_overrides else None
         if overrides is not None:
             parameters.kv_overrides = ctypes.cast(overrides, ctypes.POINTER(library.llama_model_kv_override))
         model = cls._load(options.path, parameters, options.numa, verbose, keep=overrides)
+        model.head_loaded = options.native_head
         kind = (
             "an encoder-decoder model" if library.llama_model_has_encoder(model.handle)
             else "a model without a decoder" if not library.llama_model_has_decoder(model.handle)
@@ -136,10 +141,20 @@ class LlamaModel:
             )
         return wanted or trained
 
-    def new_context(self, options: ModelOptions) -> Any:
-        """llama.cpp's context for `options`; the caller frees it. EngineError with llama.cpp's reason if it refuses."""
+    def shares_cache(self, options: ModelOptions) -> bool:
+        """Whether all slots lie in one buffer: asked for, and not a model with both a recurrent state and a window,
+        where restoring one slot's checkpoint could take cells that another slot still has to go back to."""
+        hybrid = library.llama_model_is_hybrid(self.handle) or library.llama_model_is_recurrent(self.handle)
+        return options.shared_cache and not (hybrid and self.window)
+
+    def new_context(self, options: ModelOptions, head_of: Any = None) -> Any:
+        """llama.cpp's context for `options`; the caller frees it. EngineError with llama.cpp's reason if it refuses.
+        `head_of`: for the model's own next-token head instead, beside this context of the whole model."""
         parameters = library.llama_context_default_params()
-        parameters.kv_unified = options.shared_cache
+        if head_of is not None:
+            parameters.ctx_type = library.LLAMA_CONTEXT_TYPE_MTP
+            parameters.ctx_other = head_of
+        parameters.kv_unified = self.shares_cache(options)
         parameters.n_ctx = self.slot_context(options.context_length) * options.slots
         parameters.n_seq_max = options.slots
         parameters.n_batch = options.batch_size
@@ -148,6 +163,9 @@ class LlamaModel:
         # slot. The per-slot limit (default 1) only binds samplers inside the graph, which are not used here.
         parameters.n_outputs_max = min(max(options.output_rows, options.slots), options.batch_size)
         parameters.n_outputs_max_per_seq = parameters.n_outputs_max
+        # llama.cpp aborts unless a micro batch holds more than the tokens that can be taken back and two.
+        micro_batch = min(parameters.n_ubatch, parameters.n_ctx)
+        parameters.n_rs_seq = max(0, min(options.rollback, micro_batch - 2)) if head_of is None else 0
         parameters.n_threads = options.threads
         parameters.n_threads_batch = options.batch_threads or options.threads
         parameters.flash_attn_type = FLASH_ATTENTION[options.flash_attention]
@@ -156,6 +174,8 @@ class LlamaModel:
         # A sliding-window cache that drops old cells could neither rewind nor reuse a prefix.
         parameters.swa_full = True
         parameters.no_perf = True
+        if self.watch is not None:
+            parameters.cb_eval = self.watch
         log.forget()
         context = library.llama_init_from_model(self.handle, parameters)
         if not context:

@@ -18,6 +18,7 @@ NUMA: Mapping[str, int] = MappingProxyType({"off": 0, "distribute": 1, "isolate"
 
 UNQUANTIZED = frozenset({"f32", "f16", "bf16"})
 MOST_SLOTS = 256
+MOST_ROLLBACK = 64
 LONGEST_KEY = 127
 
 Override = int | float | bool | str
@@ -34,7 +35,9 @@ class ModelOptions:
     reserved, but only touched when used. `shared_cache` keeps all slots in one buffer: a pass of unequal slots is then
     one graph, where a buffer per slot needs several that each read the weights; but what other slots hold then moves a
     slot's tokens about in the buffer, which changes its logits in the last bits. `repack` lets llama.cpp copy weights
-    into the layout its kernels like best.
+    into the layout its kernels like best. `rollback` is the most tokens that a recurrent state is wound back by without
+    computing any again, where llama.cpp can; it keeps that many more copies of the state per slot (0: none).
+    `native_head` also loads the block by which some models predict the token after next, for `engine/native_head.py`.
     `kv_overrides` replace metadata of the file, e.g. "llama.expert_used_count": 2.
     """
 
@@ -50,6 +53,8 @@ class ModelOptions:
     mmap: bool = True
     mlock: bool = False
     repack: bool = True
+    rollback: int = 8
+    native_head: bool = False
     flash_attention: Literal["auto", "on", "off"] = "auto"
     key_type: str = "f16"
     value_type: str = "f16"
@@ -74,6 +79,7 @@ class ModelOptions:
         self._within("batch_size", self.batch_size, 1, 1 << 20)
         self._within("micro_batch", self.micro_batch, 1, 1 << 20)
         self._within("output_rows", self.output_rows, 1, 1 << 20)
+        self._within("rollback", self.rollback, 0, MOST_ROLLBACK)
         if self.slots > self.batch_size:
             raise RequestError(
                 f"{self.slots} slots do not fit a batch of {self.batch_size} tokens",

@@ -1,9 +1,8 @@
 """The model whose output is preserved: core's Target on llama.cpp. One thread drives it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from slipstream.core.errors import ContextOverflow, EngineError
 from slipstream.core.ports import Capabilities, Feed, Sampler
@@ -13,24 +12,13 @@ from slipstream.engine.context import LlamaContext, Logits
 from slipstream.engine.kv import KVLedger
 from slipstream.engine.model import LlamaModel
 from slipstream.engine.options import ModelOptions
-
-LONGEST_REPLAY = 8
-"""Tokens to decode again after a restored checkpoint ride along with the next pass; more than this get their own."""
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """Recurrent state of a slot when it held `length` tokens."""
-
-    length: int
-    state: Any
+from slipstream.engine.replay import Replay
 
 
 class LlamaTarget:
     """KV for `options.slots` sequences of `context_length` tokens each.
 
-    With rewind "checkpoint" the ledger may run ahead of KV: `rewind` restores the last checkpoint, and the accepted
-    tokens past it are decoded again together with the next feed, so going back never costs a pass of its own.
+    Where a suffix of KV can't be dropped, `Replay` goes back instead, and the ledger may run ahead of KV.
     """
 
     def __init__(self, model: LlamaModel, options: ModelOptions, *, owns_model: bool = False) -> None:
@@ -39,14 +27,15 @@ class LlamaTarget:
         self._owns_model = owns_model
         self._context = LlamaContext(model, options)
         self._ledger = KVLedger(options.slots)
-        self._missing = [0] * options.slots
-        self._checkpoints: list[Checkpoint | None] = [None] * options.slots
         self._context_length = model.slot_context(options.context_length)
         try:
             self._capabilities = capability.probe(self._context, model.window)
         except BaseException:
             self._context.close()
             raise
+        rewind, window = self._capabilities.rewind, self._capabilities.window
+        replays = rewind in ("bounded", "checkpoint") or (rewind == "full" and window)
+        self._replay = Replay(self._context, self._ledger, self._capabilities, options) if replays else None
 
     @classmethod
     def open(cls, options: ModelOptions, *, verbose: bool = False) -> Self:
@@ -102,14 +91,15 @@ class LlamaTarget:
         """
         self._check(feeds)
         try:
-            self._context.run(self._completed(feeds) if self._capabilities.rewind == "checkpoint" else feeds)
+            completed = self._replay.completed(feeds) if self._replay else feeds
+            self._context.run(completed)
         except BaseException:
-            for feed in feeds:
-                self._repair(feed.slot)
+            self._repair(feeds)
             raise
+        if self._replay:
+            self._replay.passed(completed)
         for feed in feeds:
             self._ledger.extend(feed.slot, feed.tokens)
-            self._missing[feed.slot] = 0
 
     def logits(self, row: int) -> Logits:
         """Float32 view of an output row, shape (vocabulary_size,); the next pass overwrites it."""
@@ -125,10 +115,9 @@ class LlamaTarget:
         common = self._ledger.common(slot, tokens)
         if common == self._ledger.length(slot):
             return common
-        if self._capabilities.rewind == "checkpoint":
+        if self._replay:
             # Decoding again from the checkpoint is what the caller's prefill does anyway.
-            checkpoint = self._checkpoints[slot]
-            common = checkpoint.length if checkpoint and checkpoint.length <= common else 0
+            common = self._replay.reachable(slot, common)
         elif self._capabilities.rewind == "none":
             common = 0
         self.rewind(slot, common)
@@ -142,20 +131,22 @@ class LlamaTarget:
         if length == held:
             return
         if length == 0:
-            self._context.clear(slot)
-            self._checkpoints[slot] = None
-            self._missing[slot] = 0
+            self._clear(slot)
+        elif self._replay:
+            self._replay.go_back(slot, length)
         elif self._capabilities.rewind == "full":
             if not self._context.remove(slot, length):
                 raise EngineError(f"llama.cpp refused to rewind slot {slot} from {held} to {length} tokens")
-        elif self._capabilities.rewind == "checkpoint":
-            self._go_back(slot, length)
         else:
             raise EngineError(
                 f"slot {slot} can't be rewound from {held} to {length} tokens: this model can't go back",
                 hint="run it without drafts",
             )
         self._ledger.cut(slot, length)
+
+    def owed(self, slot: int) -> int:
+        """Tokens that KV still lacks after a rewind, so that the slot's next pass computes them too."""
+        return self._replay.owed(slot) if self._replay else 0
 
     def set_threads(self, threads: int, batch_threads: int | None = None) -> None:
         """Change thread counts between passes: one-token passes, and wider ones (None: the same)."""
@@ -204,61 +195,21 @@ class LlamaTarget:
                 hint="raise output_rows",
             )
 
-    def _completed(self, feeds: Sequence[Feed]) -> list[Feed]:
-        """Feeds that first make up for what KV lacks, with checkpoints taken where this pass may be taken back."""
-        completed = [self._with_missing(feed, feeds) for feed in feeds]
-        for feed in feeds:
-            if feed.logits > 1:
-                self._take_checkpoint(feed.slot)
-        return completed
+    def _clear(self, slot: int) -> None:
+        if self._replay:
+            self._replay.forget(slot)
+        else:
+            self._context.clear(slot)
 
-    def _with_missing(self, feed: Feed, feeds: Sequence[Feed]) -> Feed:
-        """`feed` with the tokens in front that a restored checkpoint still lacks."""
-        missing = self._missing[feed.slot]
-        if not missing:
-            return feed
-        width = sum(len(other.tokens) + min(self._missing[other.slot], LONGEST_REPLAY) for other in feeds)
-        if missing > LONGEST_REPLAY or width > self.batch_size:
-            self._replay(feed.slot)
-            return feed
-        start = feed.position - missing
-        return Feed(feed.slot, start, [*self._ledger.tokens(feed.slot, start), *feed.tokens], feed.logits)
-
-    def _replay(self, slot: int) -> None:
-        """Decode what the slot's KV lacks, without logits."""
-        while self._missing[slot]:
-            start = self._ledger.length(slot) - self._missing[slot]
-            tokens = self._ledger.tokens(slot, start, start + self.batch_size)
-            self._context.run([Feed(slot, start, tokens, 0)])
-            self._missing[slot] -= len(tokens)
-
-    def _take_checkpoint(self, slot: int) -> None:
-        length = self._ledger.length(slot) - self._missing[slot]
-        checkpoint = self._checkpoints[slot]
-        if length and not (checkpoint and checkpoint.length == length):
-            state = self._context.save(slot)
-            self._checkpoints[slot] = None if state is None else Checkpoint(length, state)
-
-    def _go_back(self, slot: int, length: int) -> None:
-        """Restore the checkpoint (or nothing at all) and note which of the first `length` tokens are missing then."""
-        saved = self._checkpoints[slot]
-        if saved and saved.length <= length and self._context.restore(slot, saved.state, saved.length):
-            self._missing[slot] = length - saved.length
-            return
-        self._context.clear(slot)
-        self._checkpoints[slot] = None
-        self._missing[slot] = length
-
-    def _repair(self, slot: int) -> None:
+    def _repair(self, feeds: Sequence[Feed]) -> None:
         """After a failed pass, make KV hold what the ledger says, or less and noted as missing."""
         if self._context.closed:
             return
-        length = self._ledger.length(slot)
-        present = length - self._missing[slot]
-        if self._context.length(slot) == present or (present and self._context.remove(slot, present)):
+        if self._replay:
+            self._replay.repair()
             return
-        if self._capabilities.rewind == "checkpoint":
-            self._go_back(slot, length)
-        else:
-            self._context.clear(slot)
-            self._ledger.cut(slot, 0)
+        for slot in (feed.slot for feed in feeds):
+            length = self._ledger.length(slot)
+            if self._context.length(slot) != length and not (length and self._context.remove(slot, length)):
+                self._context.clear(slot)
+                self._ledger.cut(slot, 0)

@@ -2,6 +2,7 @@
 
 import stat
 import struct
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -78,11 +79,14 @@ class Tensor:
 class Reader:
     """A forward reader over one file, with a window of at least one chunk. Use as a context manager.
 
-    Every method raises ModelFileError where the file ends early or holds what no GGUF may hold.
+    `whole` names metadata keys whose arrays are read in full, however long. Every method raises ModelFileError where
+    the file ends early or holds what no GGUF may hold.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, whole: Collection[str] = ()) -> None:
         self.path = path
+        self._whole = whole
+        self._keep_long = False
         try:
             facts = path.stat()
             if not stat.S_ISREG(facts.st_mode):  # a pipe would block, a folder can't be read
@@ -153,12 +157,12 @@ class Reader:
         """A 64-bit count."""
         return int(U64.unpack(self.take(8))[0])
 
-    def text(self, limit: int) -> str:
-        """A string with its length before it; undecodable bytes become U+FFFD."""
+    def text(self, limit: int, errors: str = "replace") -> str:
+        """A string with its length before it; undecodable bytes become U+FFFD, or what else `errors` says."""
         length = self.u64()
         if length > limit:
             raise self.damaged(f"a string of {length} bytes at byte {self.position - 8}")
-        return self.take(length).decode("utf-8", errors="replace")
+        return self.take(length).decode("utf-8", errors=errors)
 
     def preamble(self) -> tuple[int, int, int]:
         """Version, number of tensors, number of keys."""
@@ -181,6 +185,7 @@ class Reader:
     def key_value(self) -> tuple[str, Value]:
         """The next metadata entry."""
         key = self.text(MAX_KEY_BYTES)
+        self._keep_long = key in self._whole
         return key, self._value(self.u32(), 0)
 
     def _value(self, kind: int, depth: int) -> Value:
@@ -203,6 +208,11 @@ class Reader:
             raise self.damaged(f"array of value type {kind} at byte {self.position - 12}")
         if length > (self.file_size - self.position) // smallest:
             raise self.damaged(f"an array of {length} values at byte {self.position} goes past the end")
+        if self._keep_long and kind in SCALARS:
+            return struct.unpack(f"<{length}{SCALARS[kind].format[1:]}", self.take(length * smallest))
+        if self._keep_long and kind == STRING:
+            # Texts that differ must differ here too, even in bytes that are no UTF-8.
+            return tuple(self.text(MAX_STRING_BYTES, "surrogateescape") for _ in range(length))
         if length <= MAX_KEPT_ITEMS:
             return tuple(self._value(kind, depth + 1) for _ in range(length))
         if kind in SCALARS:

@@ -2,18 +2,24 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from slipstream import config
+from slipstream.assembly.options import DEFAULT_CONTEXT as DEFAULT_CONTEXT
+from slipstream.assembly.options import Options as Options
+from slipstream.assembly.options import model_options, require_context, with_settings
+from slipstream.assembly.paid import PaidSources, open_head, open_second
+from slipstream.assembly.second import SecondModel, second_models
 from slipstream.config import Settings
 from slipstream.control.calibration import Calibration
+from slipstream.control.curve import VerifyCost
 from slipstream.control.measure import DEEP, WIDTHS, Progress, measure_cost
 from slipstream.control.parity import measure_parity
 from slipstream.control.policy import AdaptivePolicy
-from slipstream.core.errors import ContextOverflow, RequestError
+from slipstream.core.errors import EngineError, RequestError
 from slipstream.core.ports import Drafter
 from slipstream.decode.loop import Loop, Trace
 from slipstream.drafters import catalog
@@ -27,42 +33,10 @@ from slipstream.session import Session
 from slipstream.storage.root import DataRoot
 from slipstream.storage.token_log import TokenLog
 
-DEFAULT_CONTEXT = 8192
 FULL_CONTEXT = 2 * DEEP + WIDTHS[-1]
 """The shortest context in which everything is measured at its full depth."""
 
 Report = Callable[[Progress], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """How a model is opened. None leaves a choice to the configuration, then to a default that suits this machine.
-
-    `memory` is the global memory of earlier outputs: on, off, or the file that holds it. `exact` keeps plain and
-    drafted output bit-identical. `learn` False starts from the shipped priors and keeps nothing (benchmarks).
-    `drafters` limits the sources built; `drafter_settings` configures them by name.
-    """
-
-    model: Path | None = None
-    context_length: int | None = None
-    slots: int = 1
-    threads: int | None = None
-    memory: bool | Path | None = None
-    learn: bool = True
-    exact: bool = False
-    margin: float | None = None
-    drafters: Sequence[str] | None = None
-    drafter_settings: Mapping[str, Mapping[str, Any]] | None = None
-    flash_attention: Literal["auto", "on", "off"] = "auto"
-    key_type: str = "f16"
-    value_type: str = "f16"
-    batch_size: int = 512
-    mmap: bool = True
-    mlock: bool = False
-    repack: bool = True
-    numa: Literal["off", "distribute", "isolate", "numactl", "mirror"] = "off"
-    kv_overrides: Mapping[str, int | float | bool | str] | None = None
-    remeasure: bool = False
 
 
 def open_session(
@@ -78,15 +52,17 @@ def open_session(
     anything is left half-made.
     """
     settings = config.load()
+    options = with_settings(options, settings)
     path = options.model or settings.model or embedded_model()
     header = read_header(path)
     processor = cpu.read()
-    model_options = _model_options(options, settings, header, processor.cores)
-    _require_context(header, model_options)
-    _require_memory(header, model_options)
+    opened = model_options(options, settings, header, processor.cores)
+    require_context(header, opened)
     _require_names(options)
     root = settings.data_root
     state = root.state
+    models = second_models(options, settings, header, opened, state)
+    _require_memory([(header, opened), *((model.header, model.options) for model in models)])
 
     # Imported here: loading llama.cpp takes longer than answering a wrong command line.
     from slipstream.engine.build import engine_build
@@ -94,11 +70,13 @@ def open_session(
     from slipstream.engine.target import LlamaTarget
     from slipstream.engine.tokenizer import LlamaTokenizer
 
-    target = LlamaTarget.open(model_options, verbose=verbose)
+    build = engine_build().build_id
+    target = LlamaTarget.open(opened, verbose=verbose)
     log: TokenLog | None = None
+    paid = PaidSources()
     try:
         tokenizer = LlamaTokenizer(target.model)
-        keep = Keep.open(state, identity(path), _measured_with(model_options, engine_build().build_id, processor))
+        keep = Keep.open(state, identity(path), _measured_with(opened, build, processor))
         if not options.learn:
             keep.calibration = Calibration()
         # Before anything is measured: seconds would be lost if another process holds the memory.
@@ -106,8 +84,33 @@ def open_session(
         drafters = _drafters(options, settings, log)
         if log:
             keep.notes.extend(log.warnings)
-        sample = tokenizer.encode(resources.files("slipstream.bench").joinpath("sample.txt").read_text("utf-8"))
-        policy = _policy(options, target, keep, sample, report)
+        text = resources.files("slipstream.bench").joinpath("sample.txt").read_text("utf-8")
+        sample = tokenizer.encode(text)
+        if keep.curve is None or options.remeasure:
+            keep.curve = measure_cost(target, sample, time.perf_counter, report=report)
+            keep.save()
+
+        def measure(second: Any, own: Any, model: SecondModel) -> VerifyCost:
+            settings = [*_measured_with(model.options, build, processor), "draft"]
+            kept = Keep.open(state, identity(model.options.path), settings)
+            if kept.curve is None or options.remeasure:
+                kept.curve = measure_cost(second, own.encode(text), time.perf_counter, coarse=True, report=report)
+                kept.save()
+            return kept.curve
+
+        def quantized(file: Path, kind: str) -> Path:
+            return _quantized(file, kind, root)
+
+        row, given = keep.curve.costs(0), options.drafter_settings or {}
+        paid = open_second(models, tokenizer, row, given, time.perf_counter, measure, quantized, verbose=verbose)
+        if opened.native_head:
+            try:
+                paid["native_head"] = open_head(target, keep.curve, header.block_count, time.perf_counter)
+            except EngineError as error:
+                if options.drafters is not None:
+                    raise
+                keep.notes.append(f"native_head is off: {error}")
+        policy = _policy(options, target, keep, sample, paid, report)
         loop = Loop(
             target,
             tokenizer,
@@ -118,8 +121,10 @@ def open_session(
             reuse_prefix=not options.exact,
             automatic=options.drafters or catalog.automatic(),
             reserve=policy.curve.max_width if options.exact else 0,
+            paid=paid.drafters,
         )
     except BaseException:
+        paid.close()
         if log:
             log.close()
         target.close()
@@ -130,6 +135,7 @@ def open_session(
         return tokenizer.encode_prompt(text, special=True)
 
     def close() -> None:
+        paid.close()
         target.close()
         if log:
             log.close()
@@ -141,38 +147,18 @@ def open_session(
     def warnings() -> Sequence[str]:
         return remembering.warnings if remembering else ()
 
-    return Session(target, tokenizer, loop, render, tokenizer.encode_prompt, close, warnings, keep, header)
-
-
-def _model_options(options: Options, settings: Settings, header: Header, cores: int) -> ModelOptions:
-    trained = header.context_length or DEFAULT_CONTEXT
-    wanted = options.context_length or settings.context_length or min(trained, DEFAULT_CONTEXT)
-    return ModelOptions(
-        path=header.path,
-        threads=options.threads or settings.threads or cores,
-        context_length=wanted,
-        slots=options.slots,
-        batch_size=options.batch_size,
-        mmap=options.mmap,
-        mlock=options.mlock,
-        repack=options.repack,
-        flash_attention=options.flash_attention,
-        key_type=options.key_type,
-        value_type=options.value_type,
-        numa=options.numa,
-        kv_overrides=options.kv_overrides or {},
+    return Session(
+        target,
+        tokenizer,
+        loop,
+        render,
+        tokenizer.encode_prompt,
+        close,
+        warnings,
+        keep,
+        header,
+        [model.summary for model in models],
     )
-
-
-def _require_context(header: Header, options: ModelOptions) -> None:
-    """Refuse before loading: a large model takes minutes to read."""
-    trained = options.kv_overrides.get(f"{header.architecture}.context_length", header.context_length)
-    if isinstance(trained, int) and 0 < trained < options.context_length:
-        raise ContextOverflow(
-            f"a context of {options.context_length} tokens was asked for, but {header.path.name} was trained for"
-            f" {trained}",
-            hint=f"ask for at most {trained}",
-        )
 
 
 def _require_names(options: Options) -> None:
@@ -183,24 +169,36 @@ def _require_names(options: Options) -> None:
         raise RequestError("exact mode with several slots", hint="their shared pass has no fixed width: use one slot")
 
 
-def _require_memory(header: Header, options: ModelOptions) -> None:
+def _require_memory(models: Sequence[tuple[Header, ModelOptions]]) -> None:
     """Refuse before loading what would not fit: the kernel's way of saying it is to kill something."""
     from slipstream.engine.memory import estimate
 
-    estimate(
-        file_bytes=header.file_size,
-        layers=header.block_count,
-        kv_heads=header.head_count_kv,
-        key_size=header.key_length,
-        value_size=header.value_length,
-        embedding_size=header.embedding_length,
-        vocabulary_size=header.vocabulary_size,
-        context_length=options.context_length,
-        slots=options.slots,
-        key_type=options.key_type,
-        value_type=options.value_type,
-        output_rows=options.output_rows,
-    ).require(memory.read().available, header.path.name)
+    free = memory.read().available
+    for header, options in models:
+        needed = estimate(
+            file_bytes=header.file_size,
+            layers=header.block_count,
+            kv_heads=header.head_count_kv,
+            key_size=header.key_length,
+            value_size=header.value_length,
+            embedding_size=header.embedding_length,
+            vocabulary_size=header.vocabulary_size,
+            context_length=options.context_length,
+            slots=options.slots,
+            key_type=options.key_type,
+            value_type=options.value_type,
+            output_rows=options.output_rows,
+        )
+        needed.require(free, header.path.name)
+        free -= needed.total
+
+
+def _quantized(file: Path, kind: str, root: DataRoot) -> Path:
+    """The file's copy in another kind of weights, made once."""
+    from slipstream.engine.requantize import requantize
+
+    path = root.models / f"{file.stem}-{identity(file)[:8]}.{kind}.gguf"
+    return path if path.exists() else requantize(file, path, kind)
 
 
 def _measured_with(options: ModelOptions, build: str, processor: cpu.Cpu) -> list[object]:
@@ -210,11 +208,11 @@ def _measured_with(options: ModelOptions, build: str, processor: cpu.Cpu) -> lis
     return [build, fingerprint(processor), values]
 
 
-def _policy(options: Options, target: Any, keep: Keep, sample: Sequence[int], report: Report) -> AdaptivePolicy:
-    if keep.curve is None or options.remeasure:
-        keep.curve = measure_cost(target, sample, time.perf_counter, report=report)
-        keep.save()
-    policy = AdaptivePolicy(keep.curve, keep.calibration)
+def _policy(
+    options: Options, target: Any, keep: Keep, sample: Sequence[int], paid: PaidSources, report: Report
+) -> AdaptivePolicy:
+    assert keep.curve is not None
+    policy = AdaptivePolicy(keep.curve, keep.calibration, prices=paid.prices)
     if options.margin is not None:
         policy.margin = options.margin
     if options.exact:
@@ -227,14 +225,16 @@ def _policy(options: Options, target: Any, keep: Keep, sample: Sequence[int], re
 
 def _open_log(options: Options, settings: Settings, root: DataRoot, tokenizer: str) -> TokenLog | None:
     wanted = settings.memory if options.memory is None else options.memory
-    if wanted is False or "suffix" not in (options.drafters or catalog.names()):
+    if wanted is False or "suffix" not in (options.drafters or catalog.names(free=True)):
         return None
     return TokenLog(wanted if isinstance(wanted, Path) else root.memory_file(tokenizer), tokenizer)
 
 
 def _drafters(options: Options, settings: Settings, log: TokenLog | None) -> dict[str, Drafter]:
     made = {}
-    for name in options.drafters or catalog.names():
+    for name in options.drafters or catalog.names(free=True):
+        if not catalog.entry(name).free:
+            continue
         values = dict((options.drafter_settings or {}).get(name, {}))
         needs: dict[str, Any] = {}
         if name == "suffix":
