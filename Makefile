@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help install rebuild demo lint test check bench bench-first-light docs clean
+.PHONY: help install rebuild demo lint test check bench bench-first-light bench-stack docs clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | while IFS="$$(printf '\t')" read -r name text; do \
@@ -38,6 +38,11 @@ bench: install  ## measure plain decoding against the stack on the built-in prom
 bench-first-light: install  ## the README's figures on your data: make bench-first-light DATA=DIR MODELS="A.gguf B.gguf" EXACT="C.gguf"
 	@test -n "$(DATA)" || { echo 'error: say where the data lies: make bench-first-light DATA=DIR' >&2; exit 2; }
 	@$(BIN)/slipstream bench first-light --data "$(DATA)" $(foreach f,$(MODELS),-m "$(f)") $(foreach f,$(EXACT),--exact "$(f)")
+
+# DRAFT is a smaller GGUF that drafts, QUANTIZATION (Q4_0, Q8_0 ...) that of the copy it drafts with.
+bench-stack: install  ## every draft source against plain decoding: make bench-stack DATA=DIR MODELS="A.gguf B.gguf" DRAFT="small.gguf"
+	@test -n "$(DATA)" || { echo 'error: say where the data lies: make bench-stack DATA=DIR' >&2; exit 2; }
+	@$(BIN)/slipstream bench stack --data "$(DATA)" $(foreach f,$(MODELS),-m "$(f)") $(if $(DRAFT),--draft-model "$(DRAFT)") $(if $(QUANTIZATION),--draft-quantization $(QUANTIZATION))
 
 docs: install  ## write docs/reference again from the code
 	@$(BIN)/python scripts/reference.py

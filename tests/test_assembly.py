@@ -462,11 +462,11 @@ def test_closing_keeps_what_was_learnt(tiny_path: Path, unmeasured: list[int], o
     with slipstream.open(tiny_path, **options) as session:
         session.generate("abcabcabcabc", raw=True, max_tokens=24, ignore_end=True, workload="letters")
         learnt = session.keep.calibration.to_json()
-    assert learnt["workloads"]["letters"]
+    assert learnt["letters"]
     with slipstream.open(tiny_path, **options) as session:
         assert session.keep.calibration.to_json() == learnt
         session.forget()
-        assert session.keep.calibration.to_json() == {"common": {}, "workloads": {}}
+        assert session.keep.calibration.to_json() == {}
     assert len(unmeasured) == 1
 
 

@@ -135,7 +135,6 @@ class Session:
     def forget(self) -> None:
         """Back to the shipped priors: every repetition of a benchmark starts from the same state."""
         self.keep.calibration.workloads.clear()
-        self.keep.calibration.common.clear()
         self.cool()
 
     def cool(self) -> None:

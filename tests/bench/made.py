@@ -7,8 +7,10 @@ from typing import cast
 from slipstream.control.calibration import Calibration
 from slipstream.control.curve import VerifyCost
 from slipstream.control.policy import AdaptivePolicy
+from slipstream.control.price import Price
 from slipstream.decode.loop import Loop
 from slipstream.drafters import catalog
+from slipstream.drafters.draft_model import DraftModel
 from slipstream.engine.fake import FakeTarget, random_table
 from slipstream.keep import Keep
 from slipstream.models.gguf import Header
@@ -16,11 +18,12 @@ from slipstream.session import Session
 from tests.support import LetterTokenizer
 
 VOCABULARY = 8
+DRAFT_MS = 4.0
 CURVE = {1: 98.0, 2: 122.0, 4: 139.0, 8: 190.0, 16: 295.0, 32: 424.0, 64: 675.0}
 
 
-def fake_session(folder: Path, seed: int = 1) -> Session:
-    """Prompts are words of the letters a to h."""
+def fake_session(folder: Path, seed: int = 1, *, draft_model: bool = False) -> Session:
+    """Prompts are words of the letters a to h. The `draft_model` agrees with the target about everything."""
     curve = VerifyCost({64: dict(CURVE)})
     costs = list(curve.costs(64))
     target = FakeTarget(
@@ -30,7 +33,12 @@ def fake_session(folder: Path, seed: int = 1) -> Session:
     tokenizer = LetterTokenizer()
     keep = Keep(folder, "machine", "model", curve=curve, calibration=Calibration())
     drafters = {name: catalog.create(name) for name in catalog.names(free=True)}
-    loop = Loop(target, tokenizer, drafters, AdaptivePolicy(curve, keep.calibration), target.clock)
+    clock, table = target.clock, random_table(seed, VOCABULARY)
+    second = FakeTarget(table, VOCABULARY, slots=1, clock=clock, cost=lambda width, depth: DRAFT_MS * width)
+    paid = {"draft_model": DraftModel(second, clock)} if draft_model else {}
+    prices = {name: Price(VerifyCost({64: {1: DRAFT_MS, 64: 64 * DRAFT_MS}})) for name in paid}
+    policy = AdaptivePolicy(curve, keep.calibration, prices=prices)
+    loop = Loop(target, tokenizer, drafters, policy, clock, paid=paid)
 
     def render(messages: Sequence[Mapping[str, str]]) -> list[int]:
         return tokenizer.encode(messages[-1]["content"])

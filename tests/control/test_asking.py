@@ -196,7 +196,7 @@ def test_a_draft_that_was_made_and_not_verified_was_in_vain() -> None:
     asking = make()
     asking.learn(record(Draft("plain"), 0), COSTS, 100.0)
     assert asking.calibration.worth(0, MODEL, 1.5) < 1.5
-    found = asking.calibration.common[MODEL]
+    found = asking.calibration.workloads["default"].record(MODEL)
     assert found.tokens == 1
     assert found.cost == pytest.approx(1.2)
 

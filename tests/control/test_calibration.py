@@ -196,7 +196,6 @@ def test_what_paid_sources_were_worth_and_droughts_survive_json() -> None:
     calibration.waited(0, "draft_model")
     again = Calibration.from_json(json.loads(json.dumps(calibration.to_json())))
     assert again.workloads == calibration.workloads
-    assert again.common == calibration.common
     again.begin(1, "code")
     calibration.begin(1, "code")
     for one in (again, calibration):
@@ -268,7 +267,7 @@ def test_no_more_probabilities_are_given_than_asked_for(limit: int, said: list[f
     assert len(list(calibration.probabilities(0, whole, limit))) == min(limit, len(whole))
 
 
-def test_worth_is_learnt_by_request_workload_and_over_all() -> None:
+def test_worth_is_learnt_by_request_and_workload() -> None:
     calibration = Calibration()
     calibration.begin(0, "default")
     calibration.begin(1, "default")
@@ -276,8 +275,8 @@ def test_worth_is_learnt_by_request_workload_and_over_all() -> None:
     assert calibration.worth(0, "draft_model", 1.5) == pytest.approx(1.5)
     for _ in range(40):
         calibration.observe_paid(0, "draft_model", 1, 2.0)
-    request, workload, common = (calibration.worth(slot, "draft_model", 1.5) for slot in range(3))
-    assert request < workload < common < 1.5
+    request, workload, other = (calibration.worth(slot, "draft_model", 1.5) for slot in range(3))
+    assert request < workload < other == pytest.approx(1.5)
     assert calibration.worth(2, "native_head", 1.5) == pytest.approx(1.5)
     calibration.end(0)
     calibration.begin(0, "default")
@@ -312,28 +311,22 @@ def test_a_drought_ends_with_a_free_draft_or_the_request() -> None:
 NO_DROUGHTS = [0.0] * len(RUNS)
 
 
-def made(
-    rows: Any, gain: Any = (0.0, 0.0), *, paid: Any = None, droughts: Any = NO_DROUGHTS, common: Any = None
-) -> dict[str, Any]:
-    workload = {"gain": gain, "buckets": rows, "paid": {} if paid is None else paid, "droughts": droughts}
-    return {"common": {} if common is None else common, "workloads": {"default": workload}}
+def made(rows: Any, gain: Any = (0.0, 0.0), *, paid: Any = None, droughts: Any = NO_DROUGHTS) -> dict[str, Any]:
+    return {"default": {"gain": gain, "buckets": rows, "paid": {} if paid is None else paid, "droughts": droughts}}
 
 
 def test_a_sound_state_is_taken() -> None:
     rows = [["suffix", 4, 2, 1.0, 2.0], ["draft_model", 9, 5, 1.5, 3.0]]
     droughts = [1.5, *NO_DROUGHTS[1:]]
-    calibration = Calibration.from_json(
-        made(rows, [3.5, -1.5], paid={"cascade": [4.0, 2.0, 7]}, droughts=droughts, common={"cascade": [9, 5, 0]})
-    )
+    calibration = Calibration.from_json(made(rows, [3.5, -1.5], paid={"cascade": [4.0, 2.0, 7]}, droughts=droughts))
     counts: dict[Key, list[float]] = {("suffix", 4, 2): [1.0, 2.0], ("draft_model", 9, 5): [1.5, 3.0]}
     records = {"cascade": Record(4.0, 2.0, 7)}
     assert calibration.workloads == {"default": Buckets(counts, 3.5, -1.5, records, Droughts(droughts))}
-    assert calibration.common == {"cascade": Record(9.0, 5.0, 0)}
 
 
 def without(name: str) -> dict[str, Any]:
     state = made([])
-    del state["workloads"]["default"][name]
+    del state["default"][name]
     return state
 
 
@@ -346,12 +339,9 @@ NOT_A_NUMBER = float("nan")
     [
         [],
         "text",
-        {},
         {"default": {"gain": 0.0, "buckets": []}},
-        {"common": {}, "workloads": {"default": 3}},
-        {"common": {}, "workloads": {"default": [["suffix", 4, 2, 1.0, 1.0]]}},
-        {"common": {}, "workloads": []},
-        {"workloads": made([])["workloads"]},
+        {"default": 3},
+        {"default": [["suffix", 4, 2, 1.0, 1.0]]},
         *(without(name) for name in ("gain", "buckets", "paid", "droughts")),
         made(3),
         made([], gain="much"),
@@ -373,8 +363,7 @@ NOT_A_NUMBER = float("nan")
         made([], droughts=[NOT_A_NUMBER, *NO_DROUGHTS[1:]]),
         made([], droughts=3),
         *(
-            made([], **{place: {"cascade": record}})
-            for place in ("paid", "common")
+            made([], paid={"cascade": record})
             for record in (
                 3,
                 [1.0, 1.0],
@@ -388,7 +377,6 @@ NOT_A_NUMBER = float("nan")
             )
         ),
         made([], paid=[3]),
-        made([], common="text"),
     ],
 )
 def test_damaged_json_is_refused(value: Any) -> None:

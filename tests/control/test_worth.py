@@ -15,24 +15,22 @@ def test_the_forecast_is_the_best_fixed_length(acceptance: float, step: float) -
     """Leviathan et al., arXiv 2211.17192: a round emits (1 - a^(k + 1)) / (1 - a) tokens."""
     rates = [
         (1 - acceptance ** (length + 1)) / (1 - acceptance) / (LINEAR[1 + length] / LINEAR[1] + length * step)
-        for length in range(17)
+        for length in range(1, 17)
     ]
     assert forecast(LINEAR, step, acceptance) == pytest.approx(max(rates))
 
 
 @given(st.lists(st.floats(1.0, 1000.0), min_size=1, max_size=30), st.floats(0.0, 2.0), st.floats(0.0, 1.0))
-def test_a_forecast_is_never_worse_than_plain_nor_better_than_perfect(
-    row: list[float], step: float, acceptance: float
-) -> None:
+def test_a_forecast_is_never_better_than_perfect(row: list[float], step: float, acceptance: float) -> None:
     costs = [0.0, *row]
     found = forecast(costs, step, acceptance)
-    assert 1 <= found <= forecast(costs, 0.0, 1.0) + 1e-9
+    assert 0 <= found <= forecast(costs, 0.0, 1.0) + 1e-9
     assert found <= max(width * costs[1] / costs[width] for width in range(1, len(costs))) + 1e-9
 
 
-def test_too_dear_a_draft_is_plain() -> None:
-    assert forecast(LINEAR, 2.0) == 1
-    assert forecast([0.0, 10.0], 0.0) == forecast([0.0, 10.0, 11.0], 5.0) == 1
+def test_too_dear_a_draft_is_worse_than_plain() -> None:
+    assert forecast(LINEAR, 2.0) < 1
+    assert forecast([0.0, 10.0], 0.0) == 0, "no draft fits"
 
 
 def seen(tokens: float, cost: float, rounds: int, fade: float = 1.0) -> Record:
@@ -43,27 +41,27 @@ def seen(tokens: float, cost: float, rounds: int, fade: float = 1.0) -> Record:
 
 
 def test_without_records_the_forecast_stands() -> None:
-    assert estimate(1.7, Record(), Record(), Record()) == pytest.approx(1.7)
+    assert estimate(1.7, Record(), Record()) == pytest.approx(1.7)
 
 
 def test_enough_rounds_outweigh_any_forecast() -> None:
-    assert estimate(2.0, seen(1, 2, 500), Record(), Record()) == pytest.approx(0.5, abs=0.05)
-    assert estimate(1.0, seen(3, 1, 500), Record(), Record()) == pytest.approx(3, abs=0.05)
+    assert estimate(2.0, seen(1, 2, 2000), Record()) == pytest.approx(0.5, abs=0.15)
+    assert estimate(1.0, seen(3, 1, 2000), Record()) == pytest.approx(3, abs=0.4)
 
 
-def test_a_workload_corrects_all_others_and_a_request_its_workload() -> None:
+def test_a_workload_corrects_the_forecast_and_a_request_its_workload() -> None:
     good, bad = seen(3, 1, 100), seen(1, 2, 100)
-    assert estimate(1.5, good, bad, Record()) < 1 < estimate(1.5, bad, good, Record())
-    assert estimate(1.5, bad, bad, good) > 1 > estimate(1.5, good, good, bad)
+    assert estimate(1.5, bad, Record()) < 1 < estimate(1.0, good, Record())
+    assert estimate(1.5, bad, good) > 1 > estimate(1.5, good, bad)
 
 
 records = st.tuples(st.floats(1, 8), st.floats(1, 4), st.integers(0, 40))
 
 
-@given(st.floats(0.1, 5), st.lists(records, min_size=3, max_size=3))
+@given(st.floats(0.1, 5), st.lists(records, min_size=2, max_size=2))
 def test_an_estimate_lies_between_what_is_known(expected: float, known: list[tuple[float, float, int]]) -> None:
-    common, workload, request = (seen(*one) for one in known)
-    found = estimate(expected, common, workload, request)
+    workload, request = (seen(*one) for one in known)
+    found = estimate(expected, workload, request)
     rates = [expected, *(tokens / cost for tokens, cost, rounds in known if rounds)]
     assert min(rates) - 1e-9 <= found <= max(rates) + 1e-9
 

@@ -57,9 +57,10 @@ def answers(
 
 
 def ablate(session: Any, suite: Suite, known: Mapping[str, Sequence[int]], clock: Clock) -> list[Single]:
-    """Every single source at every fixed length, best first."""
+    """Every single source at every fixed length, best first; a draft model only if it has the target's vocabulary."""
     costs = session.keep.curve.costs(256)
     drafter = session.loop.paid.get(DRAFT)
+    drafter = drafter if drafter is not None and drafter.aligned else None
     found = []
     for prompt in suite.prompts:
         request, tokens = session.request(prompt.text), tuple(known[prompt.id])

@@ -16,7 +16,7 @@ MARGIN = 1.03
 """What asking must be expected to bring, in tokens a plain pass, over the best that can be had without."""
 INVESTMENT = 32
 """Tokens to take in from which on they are an investment in the rest of the answer, not a cost of this round."""
-SAFETY = 1.8
+SAFETY = 1.5
 """How much more than its cost an investment must be expected to bring back."""
 VENTURE = 0.1
 """Plain passes that may be invested for every token emitted so far, besides what the watchdog allows: an answer that
@@ -24,6 +24,8 @@ turns out short must not pay for a long one."""
 START = 1.0
 """Plain passes that paid drafts may lose before they have gained anything: little, as a failure of theirs costs their
 making too."""
+INCOME = 0.03
+"""What every emitted token adds to that: a draft model's worth shows over several rounds, not in two."""
 SHARE = 0.5
 """Share of what free drafts have won for a request that may be invested."""
 
@@ -104,7 +106,8 @@ class Asking:
                 # A source is worth what it does itself: what a free one adds behind it would often be found without it.
                 first = shares[slot].chosen.segments[0]
                 own = len(first) if first.source == paid.source else 0
-                cost = costs[min(len(shares) + own, len(costs) - 1)] / costs[len(shares)] + now
+                widest = len(costs) - 1
+                cost = costs[min(len(shares) + own, widest)] / costs[min(len(shares), widest)] + now
                 self.calibration.observe_paid(slot, paid.source, 1 + min(own, shares[slot].accepted), cost)
         for slot, share in shares.items():
             self._emitted[slot] += len(share.emitted)

@@ -79,14 +79,10 @@ class _Request:
 
 
 class Calibration:
-    """Calibrated probabilities for the drafts of running requests, one history per workload class. `common` are the
-    records of paid sources over all of them."""
+    """Calibrated probabilities for the drafts of running requests, one history per workload class."""
 
-    def __init__(
-        self, workloads: Mapping[str, Buckets] | None = None, common: Mapping[str, Record] | None = None
-    ) -> None:
+    def __init__(self, workloads: Mapping[str, Buckets] | None = None) -> None:
         self.workloads: dict[str, Buckets] = dict(workloads or {})
-        self.common: dict[str, Record] = dict(common or {})
         self._requests: dict[int, _Request] = {}
 
     def begin(self, slot: int, workload: str) -> Buckets:
@@ -132,15 +128,13 @@ class Calibration:
     def observe_paid(self, slot: int, source: str, tokens: int, cost: float) -> None:
         """A round that asked a paid source emitted `tokens` and cost so many plain passes, drafting included."""
         request = self._requests[slot]
-        for record in (self.common.setdefault(source, Record()), request.workload.record(source)):
-            record.add(tokens, cost, FADE)
+        request.workload.record(source).add(tokens, cost, FADE)
         request.record(source).add(tokens, cost, REQUEST_FADE)
 
     def worth(self, slot: int, source: str, expected: float) -> float:
         """Tokens a plain pass when this paid source is asked now; `expected` before anything was observed."""
         request = self._requests[slot]
-        common = self.common.setdefault(source, Record())
-        return estimate(expected, common, request.workload.record(source), request.record(source))
+        return estimate(expected, request.workload.record(source), request.record(source))
 
     def observe_drought(self, slot: int, tokens: int, dry: bool) -> None:
         """A round emitted `tokens`; `dry` if no free draft paid."""
@@ -190,23 +184,20 @@ class Calibration:
     def to_json(self) -> dict[str, Any]:
         """Plain values for a state file."""
         return {
-            "common": _records_to_json(self.common),
-            "workloads": {
-                name: {
-                    "gain": [buckets.gain, buckets.paid_gain],
-                    "buckets": [[*key, *cell] for key, cell in sorted(buckets.counts.items())],
-                    "paid": _records_to_json(buckets.records),
-                    "droughts": buckets.droughts.counts,
-                }
-                for name, buckets in self.workloads.items()
-            },
+            name: {
+                "gain": [buckets.gain, buckets.paid_gain],
+                "buckets": [[*key, *cell] for key, cell in sorted(buckets.counts.items())],
+                "paid": _records_to_json(buckets.records),
+                "droughts": buckets.droughts.counts,
+            }
+            for name, buckets in self.workloads.items()
         }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Calibration":
         """Raises ValueError, KeyError, TypeError or AttributeError on a damaged value."""
         workloads = {}
-        for name, history in value["workloads"].items():
+        for name, history in value.items():
             counts: dict[Key, list[float]] = {}
             for source, row, column, hits, trials in history["buckets"]:
                 if not (0 < float(hits) <= float(trials) and 0 <= row < len(COPY) and 0 <= column <= MODEL):
@@ -220,7 +211,7 @@ class Calibration:
             if not math.isfinite(gain) or not math.isfinite(paid_gain):
                 raise ValueError(f"{name} gained {gain} and {paid_gain} passes")
             workloads[name] = Buckets(counts, gain, paid_gain, paid, Droughts(droughts))
-        return cls(workloads, _records_from_json(value["common"]))
+        return cls(workloads)
 
 
 def _keys(draft: Draft, behind: str) -> Iterator[Key]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from slipstream.control.asking import MARGIN, Asking, Spent
+from slipstream.control.asking import INCOME, MARGIN, Asking, Spent
 from slipstream.control.calibration import Buckets, Calibration
 from slipstream.control.choice import Candidate, Replay, Shape, best_joint, best_length
 from slipstream.control.curve import VerifyCost
@@ -212,7 +212,7 @@ class AdaptivePolicy:
             watchdog = self._requests[share.slot][1]
             watchdog.earn(len(share.emitted))
             account, paid = self._asking.accounts[share.slot], spent.get(share.slot, NOTHING)
-            account.earn(len(share.emitted))
+            account.earn(len(share.emitted), INCOME)
             account.invest(paid.invested)
             if share.chosen or paid.drafting:
                 predicted = record.predicted_ms / costs[1] + paid.drafting

@@ -47,9 +47,9 @@ class Watchdog:
         don't stop drafting now; they count in what the request gained."""
         self.gained -= cost
 
-    def earn(self, tokens: int) -> None:
+    def earn(self, tokens: int, income: float = INCOME) -> None:
         """`tokens` were emitted."""
-        self.balance += INCOME * tokens
+        self.balance += income * tokens
 
     def close(self, workload_gain: float) -> float:
         """The workload's gain, this request included."""

@@ -1,16 +1,14 @@
-"""What asking a paid source has brought: emitted tokens over what the rounds cost, learnt at three levels."""
+"""What asking a paid source has brought: emitted tokens over what the rounds cost, learnt by workload and request."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 FADE = 0.98
-"""What a further round leaves of the record of a workload, or of all of them."""
+"""What a further round leaves of the record of a workload."""
 REQUEST_FADE = 0.94
-FORECAST_WEIGHT = 4.0
-"""What the forecast weighs against all requests' record, in plain passes."""
-COMMON_WEIGHT = 8.0
-"""What all requests' record weighs against the workload's."""
+FORECAST_WEIGHT = 8.0
+"""What the forecast weighs against the workload's record, in plain passes."""
 WORKLOAD_WEIGHT = 8.0
 """What the workload's record weighs against the request's own."""
 EXPECTED = 0.75
@@ -78,11 +76,12 @@ class Droughts:
 
 
 def forecast(costs: Sequence[float], step: float, acceptance: float = EXPECTED, longest: int = 16) -> float:
-    """Best tokens a plain pass with fixed draft lengths, where every token stands with the same probability.
+    """Best tokens a plain pass with fixed draft lengths of 1 and more, where every token stands with the same
+    probability; less than 1 if plain decoding is better, 0 if no draft fits.
 
     `costs[n]` is the cost of a pass over n tokens, `step` what a draft token costs in plain passes.
     """
-    best, expected, prefix = 1.0, 0.0, 1.0
+    best, expected, prefix = 0.0, 0.0, 1.0
     for length in range(1, min(longest, len(costs) - 2) + 1):
         prefix *= acceptance
         expected += prefix
@@ -90,8 +89,7 @@ def forecast(costs: Sequence[float], step: float, acceptance: float = EXPECTED, 
     return best
 
 
-def estimate(expected: float, common: Record, workload: Record, request: Record) -> float:
-    """Tokens a plain pass when the source is asked now: each level corrects the one before it."""
-    rate = common.rate(expected, FORECAST_WEIGHT)
-    rate = workload.rate(rate, COMMON_WEIGHT)
-    return request.rate(rate, WORKLOAD_WEIGHT)
+def estimate(expected: float, workload: Record, request: Record) -> float:
+    """Tokens a plain pass when the source is asked now: each level corrects the one before it. Workloads differ so much
+    that what one has shown says little about another."""
+    return request.rate(workload.rate(expected, FORECAST_WEIGHT), WORKLOAD_WEIGHT)

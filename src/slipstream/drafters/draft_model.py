@@ -111,6 +111,11 @@ class DraftModel:
         self._slots: dict[int, _Slot] = {}
         self._left: dict[int, list[int]] = {}
 
+    @property
+    def aligned(self) -> bool:
+        """Whether both models have the same vocabulary."""
+        return self._bridge is Identity
+
     def begin(self, slot: int, request: Request) -> bool:
         """Nothing is computed yet; what KV still holds of an earlier request is kept as far as it agrees."""
         bridge = self._bridge()
