@@ -46,7 +46,7 @@ def twin(tmp_path: Path) -> Path:
 
 
 def outputs(model: Path, draft: Any, **options: Any) -> tuple[Any, Any]:
-    """Plain output and drafted output of one session, with the drafted one's figures; drafted whether or not it pays."""
+    """Plain and drafted output of one session, with the latter's figures; drafted whether or not it pays."""
     with open_session(Options(model=model, **SETTINGS | options)) as session:
         session.loop.policy = FixedPolicy(draft, 6)
         plain = session.generate(RAW, raw=True, max_tokens=48, ignore_end=True, draft="off")
