@@ -326,3 +326,11 @@ def test_in_exact_mode_padded_plain_rounds_do_not_wake_the_watchdog() -> None:
 def test_in_exact_mode_no_draft_outgrows_the_limit() -> None:
     policy = make(Q4_K_M, lambda depth: Allowed(frozenset({1, 2, 3}), 2))
     assert plan(policy, certain(40)).width <= 2
+
+
+def test_where_two_tokens_cost_almost_three_passes_a_first_draft_is_still_allowed() -> None:
+    steep = {1: 40.0, 2: 108.0, 4: 150.0, 8: 160.0, 16: 240.0, 32: 410.0, 64: 800.0}
+    policy = AdaptivePolicy(VerifyCost({64: steep}), Calibration())
+    policy.begin(0, Request((1,)))
+    certain = Draft("suffix", (1,) * 40, (1.0,) * 40, 32, 3)
+    assert policy.plan(Snapshot((SlotView(0, 10, 200, (certain,)),))).choices[0].draft

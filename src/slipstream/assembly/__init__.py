@@ -12,7 +12,7 @@ from slipstream.assembly.options import DEFAULT_CONTEXT as DEFAULT_CONTEXT
 from slipstream.assembly.options import Options as Options
 from slipstream.assembly.options import model_options, require_context, with_settings
 from slipstream.assembly.paid import PaidSources, open_head, open_second
-from slipstream.assembly.second import SecondModel, second_models
+from slipstream.assembly.second import second_models
 from slipstream.config import Settings
 from slipstream.control.calibration import Calibration
 from slipstream.control.curve import VerifyCost
@@ -90,9 +90,9 @@ def open_session(
             keep.curve = measure_cost(target, sample, time.perf_counter, report=report)
             keep.save()
 
-        def measure(second: Any, own: Any, model: SecondModel) -> VerifyCost:
-            settings = [*_measured_with(model.options, build, processor), "draft"]
-            kept = Keep.open(state, identity(model.options.path), settings)
+        def measure(second: Any, own: Any, second_options: ModelOptions) -> VerifyCost:
+            measured_with = [*_measured_with(second_options, build, processor), "draft"]
+            kept = Keep.open(state, identity(second_options.path), measured_with)
             if kept.curve is None or options.remeasure:
                 kept.curve = measure_cost(second, own.encode(text), time.perf_counter, coarse=True, report=report)
                 kept.save()

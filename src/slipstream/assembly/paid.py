@@ -1,7 +1,7 @@
 """Opens the sources that cost model passes: second models, cascades of them, and the model's own next-token head."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,11 @@ from slipstream.drafters.cascade import Cascade, CascadeConfig
 from slipstream.drafters.draft_model import DraftModel
 from slipstream.drafters.native_head import NativeHead
 from slipstream.drafters.translation import Bridge, Identity, MappedVocabulary, Translation
+from slipstream.engine.options import ModelOptions
 from slipstream.models.pair import shared_controls
 
-Measure = Callable[[Any, Any, SecondModel], VerifyCost]
-"""The cost curve of an opened second model, given its target and tokenizer."""
+Measure = Callable[[Any, Any, ModelOptions], VerifyCost]
+"""The cost curve of an opened second model, given its target, its tokenizer and how it was opened."""
 
 
 @dataclass(slots=True)
@@ -95,15 +96,14 @@ def open_head(target: Any, curve: VerifyCost, blocks: int, clock: Clock) -> Paid
 
 
 def _open(model: SecondModel, file: Path, tokenizer: Any, clock: Clock, measure: Measure, *, verbose: bool) -> Paid:
-    from dataclasses import replace
-
     from slipstream.engine.target import LlamaTarget
     from slipstream.engine.tokenizer import LlamaTokenizer
 
-    target = LlamaTarget.open(replace(model.options, path=file), verbose=verbose)
+    options = replace(model.options, path=file)
+    target = LlamaTarget.open(options, verbose=verbose)
     try:
         own = LlamaTokenizer(target.model)
-        price = Price(measure(target, own, model))
+        price = Price(measure(target, own, options))
         name = model.source if model.source != "cascade" else f"cascade {file.stem}"
         bridge = _bridge(model, tokenizer, own)
         drafter = DraftModel(target, clock, name, bridge, own.end_tokens, window=model.window)

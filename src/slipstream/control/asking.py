@@ -16,7 +16,7 @@ MARGIN = 1.03
 """What asking must be expected to bring, in tokens a plain pass, over the best that can be had without."""
 INVESTMENT = 32
 """Tokens to take in from which on they are an investment in the rest of the answer, not a cost of this round."""
-SAFETY = 1.5
+SAFETY = 1.0
 """How much more than its cost an investment must be expected to bring back."""
 VENTURE = 0.1
 """Plain passes that may be invested for every token emitted so far, besides what the watchdog allows: an answer that

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 START = 1.5
-"""Plain passes that a request may lose on drafts before they have gained anything."""
+"""Plain passes that a request may lose on drafts before they have gained anything, at least; r[2] if that is more:
+where the narrowest draft loses so much, less would allow none that can win."""
 INCOME = 0.015
 """What every emitted token adds: after losses drafting is probed again once enough has come in for it."""
 TRUST = 1.0
