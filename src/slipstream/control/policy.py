@@ -9,7 +9,7 @@ from slipstream.control.choice import Candidate, Replay, Shape, best_joint, best
 from slipstream.control.curve import VerifyCost
 from slipstream.control.parity import Allowed, padded
 from slipstream.control.price import Price
-from slipstream.control.watchdog import START, Watchdog
+from slipstream.control.watchdog import Watchdog, least_start
 from slipstream.core.draft import Draft
 from slipstream.core.plan import Choice, Plan, SlotView, Snapshot, Wish
 from slipstream.core.request import Request
@@ -58,11 +58,7 @@ class AdaptivePolicy:
         history = self.calibration.begin(slot, request.workload)
         self._needs.pop(slot, None)
         self._asking.begin(slot, history)
-        costs = self.curve.costs(0)
-        self._requests[slot] = (
-            history,
-            Watchdog.of(history.gain, max(START, costs[min(2, len(costs) - 1)] / costs[1])),
-        )
+        self._requests[slot] = (history, Watchdog.of(history.gain, least_start(self.curve.costs(0))))
 
     def end(self, slot: int) -> None:
         self.calibration.end(slot)

@@ -1,10 +1,12 @@
 """Keeps drafting from costing more than it brings, whatever was predicted: a budget of losses."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 START = 1.5
-"""Plain passes that a request may lose on drafts before they have gained anything, at least; r[2] if that is more:
-where the narrowest draft loses so much, less would allow none that can win."""
+"""Plain passes that a request may lose on drafts before they have gained anything, at least."""
+WORTHWHILE = 1.2
+"""Speed-up that a draft must be able to give for a request to be allowed to lose its whole pass."""
 INCOME = 0.015
 """What every emitted token adds: after losses drafting is probed again once enough has come in for it."""
 TRUST = 1.0
@@ -13,6 +15,14 @@ FORGETTING = 0.4
 """Weight of the latest request in that gain."""
 WORST = 1.5
 """A pass counts for at most this much more than predicted: a hiccup of the machine is not the draft's fault."""
+
+
+def least_start(costs: Sequence[float]) -> float:
+    """What a request must be allowed to lose on this curve (`costs[n]` of a pass over n tokens): the narrowest draft
+    that could be worthwhile, or else it would never be drafted at all."""
+    plain = costs[1]
+    bets = (cost / plain - 1 for width, cost in enumerate(costs[2:], 2) if width * plain >= WORTHWHILE * cost)
+    return max(START, next(bets, START))
 
 
 @dataclass(slots=True)
