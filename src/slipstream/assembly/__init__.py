@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from slipstream import config
+from slipstream.assembly.needs import memory_needed
 from slipstream.assembly.options import DEFAULT_CONTEXT as DEFAULT_CONTEXT
 from slipstream.assembly.options import Options as Options
 from slipstream.assembly.options import model_options, require_context, with_settings
@@ -171,19 +172,11 @@ def _require_names(options: Options) -> None:
 
 def _require_memory(models: Sequence[tuple[Header, ModelOptions]]) -> None:
     """Refuse before loading what would not fit: the kernel's way of saying it is to kill something."""
-    from slipstream.engine.memory import estimate
-
     free = memory.read().available
     for header, options in models:
-        needed = estimate(
-            file_bytes=header.file_size,
-            layers=header.block_count,
-            kv_heads=header.head_count_kv,
-            key_size=header.key_length,
-            value_size=header.value_length,
-            embedding_size=header.embedding_length,
-            vocabulary_size=header.vocabulary_size,
-            context_length=options.context_length,
+        needed = memory_needed(
+            header,
+            options.context_length,
             slots=options.slots,
             key_type=options.key_type,
             value_type=options.value_type,

@@ -126,23 +126,12 @@ def _context_length(header: Any, wanted: int | None) -> int:
 
 def _require_memory(headers: Any, context_length: int) -> None:
     """MemoryShortage before loading if both models don't fit together."""
+    from slipstream.assembly.needs import memory_needed
     from slipstream.core.errors import MemoryShortage
-    from slipstream.engine.memory import GIGABYTE, estimate
+    from slipstream.engine.memory import GIGABYTE
     from slipstream.host import memory
 
-    needs = [
-        estimate(
-            file_bytes=header.file_size,
-            layers=header.block_count,
-            kv_heads=header.head_count_kv,
-            key_size=header.key_length,
-            value_size=header.value_length,
-            embedding_size=header.embedding_length,
-            vocabulary_size=header.vocabulary_size,
-            context_length=context_length,
-        ).total
-        for header in headers
-    ]
+    needs = [memory_needed(header, context_length).total for header in headers]
     available = memory.read().available
     if sum(needs) > available:
         parts = " and ".join(

@@ -210,22 +210,13 @@ class _open_model:
             return [tokenizer.encode_prompt(text, special=True) for text in texts], tokenizer.end_tokens
 
     def _require_memory(self, options: Any) -> None:
-        from slipstream.engine.memory import estimate
+        from slipstream.assembly.needs import memory_needed
         from slipstream.host import memory
 
-        header = self.header
-        estimate(
-            file_bytes=header.file_size,
-            layers=header.block_count,
-            kv_heads=header.head_count_kv,
-            key_size=header.key_length,
-            value_size=header.value_length,
-            embedding_size=header.embedding_length,
-            vocabulary_size=header.vocabulary_size,
-            context_length=options.context_length,
-            slots=options.slots,
-            output_rows=options.output_rows,
-        ).require(memory.read().available, header.path.name)
+        needed = memory_needed(
+            self.header, options.context_length, slots=options.slots, output_rows=options.output_rows
+        )
+        needed.require(memory.read().available, self.header.path.name)
 
 
 def _bench(masked: Any, tokens: Any, ends: Any, label: str, length: int, shelf: Any, again: bool) -> Any:
