@@ -24,6 +24,7 @@ def measured(session: Any, record: RunRecord) -> dict[str, Any]:
     answers = stack.answers(session, "m", SUITE, record, clock, say)
     singles = stack.ablate(session, SUITE, answers, clock)
     stack.measure(session, "m", SUITE, singles[0], 2, record, clock)
+    stack.measure_slowest(session, "m", SUITE, record, clock, say)
     return stack.figures(session, record, "m", SUITE, singles)
 
 
@@ -35,6 +36,7 @@ def test_every_arm_is_measured_against_plain_decoding_and_the_stack_keeps_up(tmp
     assert session.loop.policy is policy
     assert set(figures["speed_up"]) == {"stack", "best single", "lookup first"}
     assert (figures["prompts"], figures["pairs"]) == (3, 6)
+    assert figures["slowest"]["pairs"] == stack.PAIRS
     assert figures["single"] == figures["ablation"][0]
     assert {single["source"] for single in figures["ablation"]} == {"suffix", "prompt_lookup", "draft_model"}
     assert figures["divergences"] == []

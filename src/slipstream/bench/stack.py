@@ -1,7 +1,7 @@
 """Plain decoding, the whole stack, the best single source with its best fixed length, and a fixed order of sources, on
 new code, code edits and a mix of tasks: what each track brings on this machine."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,9 @@ SINGLE = "best single"
 ORDER = "lookup first"
 FREE = ("suffix", "prompt_lookup")
 DRAFT = "draft_model"
+SLOWEST, PAIRS = 3, 5
+"""The prompts on which the stack looked slowest are measured again in so many pairs: the slowest of many single pairs
+is mostly the noisiest one."""
 
 
 def suites(data: Path | None) -> list[Suite]:
@@ -98,16 +101,38 @@ def measure(
     }
     if DRAFT not in session.loop.paid:
         del arms[ORDER]
-    held: dict[tuple[str, int], set[str]] = {}
-    for entry in record.entries():
-        if (entry.suite, entry.model) == (suite.name, model):
-            held.setdefault((entry.sample.prompt.id, entry.sample.repetition), set()).add(entry.sample.arm)
-    done = {pair for pair, found in held.items() if found >= set(arms)}
-    for sample in interleave(suite.prompts, arms, repetitions, session.forget, done):
+    for sample in interleave(suite.prompts, arms, repetitions, session.forget, _done(record, model, suite, arms)):
         record.append(Entry(suite.name, model, sample, tuple(times)))
         times.clear()
         report(f"{model}, {suite.name}: {sample.prompt.id}, {sample.arm}")
     session.loop.trace = None
+
+
+def measure_slowest(
+    session: Any, model: str, suite: Suite, record: RunRecord, clock: Clock, report: Callable[[str], None]
+) -> None:
+    """Run plain decoding and the stack again on the prompts on which the stack looked slowest."""
+    found = _measured(comparison_of(record, suite.name, model))
+    ratios = {prompt: found.ratio(STACK, [prompt]).value for prompt in found.prompts()}
+    chosen = sorted(ratios, key=lambda prompt: ratios[prompt])[:SLOWEST]
+    again = Suite(_again(suite), tuple(prompt for prompt in suite.prompts if prompt.id in chosen), suite.max_tokens)
+    arms = {name: arm(session, again, name, draft, None, clock) for name, draft in ((BASELINE, "off"), (STACK, "auto"))}
+    for sample in interleave(again.prompts, arms, PAIRS, None, _done(record, model, again, arms)):
+        record.append(Entry(again.name, model, sample, ()))
+        report(f"{model}, {again.name}: {sample.prompt.id}, {sample.arm}")
+
+
+def _again(suite: Suite) -> str:
+    return f"{suite.name}, slowest"
+
+
+def _done(record: RunRecord, model: str, suite: Suite, arms: Collection[str]) -> set[tuple[str, int]]:
+    """(prompt id, repetition) that the record holds for every arm."""
+    held: dict[tuple[str, int], set[str]] = {}
+    for entry in record.entries():
+        if (entry.suite, entry.model) == (suite.name, model):
+            held.setdefault((entry.sample.prompt.id, entry.sample.repetition), set()).add(entry.sample.arm)
+    return {pair for pair, found in held.items() if found >= set(arms)}
 
 
 def arm(session: Any, suite: Suite, name: str, draft: Any, policy: FixedPolicy | None, clock: Clock) -> Run:
@@ -138,7 +163,7 @@ def figures(session: Any, record: RunRecord, model: str, suite: Suite, singles: 
         found = comparison.ratio(arm, prompts, baseline)
         return [found.value, found.low, found.high]
 
-    worst, slowest = comparison.slowest(STACK)
+    worst, slowest = comparison_of(record, _again(suite), model).slowest(STACK)
     prompts = {prompt.id: session.request(prompt.text).prompt for prompt in suite.prompts}
     apart = find_divergences(comparison, session.target, prompts)
     stats = {arm: comparison.stats(arm) for arm in arms}
@@ -150,7 +175,7 @@ def figures(session: Any, record: RunRecord, model: str, suite: Suite, singles: 
         "speed_up": {arm: ratio(arm, comparison.prompts()) for arm in arms},
         "against_single": ratio(STACK, comparison.prompts(), SINGLE),
         "by_task": {task: ratio(STACK, comparison.prompts(task)) for task in comparison.tasks()},
-        "slowest": {"prompt": worst, "ratio": [slowest.value, slowest.low, slowest.high]},
+        "slowest": {"prompt": worst, "ratio": [slowest.value, slowest.low, slowest.high], "pairs": slowest.pairs},
         "tokens_per_round": {arm: found.tokens_per_round for arm, found in stats.items()},
         "drafting_share": stats[STACK].paid_ms / stats[STACK].decode_ms,
         "sources": {name: [s.accepted, s.drafted] for name, s in sorted(stats[STACK].sources.items())},

@@ -129,6 +129,7 @@ def stack(
                 answers = bench.answers(session, path.name, one, record, time.time, _say)
                 singles = bench.ablate(session, one, answers, time.perf_counter)
                 bench.measure(session, path.name, one, singles[0], repetitions, record, time.time, _say)
+                bench.measure_slowest(session, path.name, one, record, time.time, _say)
                 report["figures"].append(bench.figures(session, record, path.name, one, singles))
     write_atomic(record.folder / "report.json", json.dumps(report, indent=1) + "\n")
     show(report)
