@@ -22,12 +22,15 @@ class Options:
     `drafters` limits the sources built (None: all free ones, and those that cost model passes where there is one to
     run); `drafter_settings` configures them by name. `draft_model` is the second model's file, `self_draft` that of a
     copy of the model without some layers (None: the best that slipstream selfdraft made, if it promises to pay).
+    `batch_threads` serve passes wider than one token, `micro_batch` tokens run as one graph. `profile` puts what tuning
+    found for this model beneath all that (None: as the configuration says).
     """
 
     model: Path | None = None
     context_length: int | None = None
     slots: int = 1
     threads: int | None = None
+    batch_threads: int | None = None
     draft_model: Path | None = None
     self_draft: Path | None = None
     memory: bool | Path | None = None
@@ -40,12 +43,14 @@ class Options:
     key_type: str = "f16"
     value_type: str = "f16"
     batch_size: int = 512
+    micro_batch: int = 512
     mmap: bool = True
     mlock: bool = False
     repack: bool = True
     numa: Literal["off", "distribute", "isolate", "numactl", "mirror"] = "off"
     kv_overrides: Mapping[str, int | float | bool | str] | None = None
     remeasure: bool = False
+    profile: bool | None = None
 
 
 def with_settings(options: Options, settings: Settings) -> Options:
@@ -64,9 +69,11 @@ def model_options(options: Options, settings: Settings, header: Header, cores: i
     return ModelOptions(
         path=header.path,
         threads=options.threads or settings.threads or cores,
+        batch_threads=options.batch_threads,
         context_length=wanted,
         slots=options.slots,
         batch_size=options.batch_size,
+        micro_batch=options.micro_batch,
         mmap=options.mmap,
         mlock=options.mlock,
         repack=options.repack,

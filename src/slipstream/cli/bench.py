@@ -10,7 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
+from slipstream.cli import bench_baseline, bench_compare, bench_peers, bench_store, bench_sweep
 from slipstream.cli import options as shared
+from slipstream.cli.quality import quality
 from slipstream.core.errors import RequestError
 
 app = typer.Typer(
@@ -150,6 +152,15 @@ def replay(
         print(json.dumps(rows))
     else:
         _show({"figures": [], "exact": [], "replay": rows})
+
+
+app.command("compare")(bench_compare.compare)
+app.command("sweep")(bench_sweep.sweep)
+app.command("baseline")(bench_baseline.baseline)
+app.command("peers")(bench_peers.peers)
+app.command("quality")(quality)
+for _name, _command in bench_store.COMMANDS.items():
+    app.command(_name)(_command)
 
 
 def _session(path: Path, **options: Any) -> Any:

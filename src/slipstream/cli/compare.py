@@ -22,12 +22,14 @@ def compare(
     draft: shared.Draft = "auto",
     draft_model: shared.DraftModel = None,
     draft_quantization: shared.DraftQuantization = "",
+    draft_experts: shared.DraftExperts = 0,
     self_draft: shared.SelfDraft = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     model: shared.Model = None,
     context: shared.Context = None,
     threads: shared.Threads = None,
     exact: shared.Exact = False,
+    profile: shared.Profile = None,
     verbose: shared.Verbose = False,
 ) -> int:
     """Plain decoding against drafting on the same prompts, in alternating order, from a cold start."""
@@ -44,11 +46,12 @@ def compare(
         model=model,
         drafters=shared.sources(drafters),
         draft_model=draft_model,
-        drafter_settings=shared.drafter_settings(draft_quantization),
+        drafter_settings=shared.drafter_settings(draft_quantization, draft_experts),
         self_draft=self_draft,
         context_length=context,
         threads=threads,
         exact=exact,
+        profile=profile,
         memory=False,
         learn=False,
     ) as session:

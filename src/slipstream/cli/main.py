@@ -34,8 +34,8 @@ class LazyGroup(TyperGroup):
     """A group that answers --help from the table and imports only the command that was asked for."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Names in the table's order."""
-        return [entry.name for entry in COMMANDS]
+        """Names in the table's order, without hidden ones."""
+        return [entry.name for entry in COMMANDS if not entry.hidden]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command of that name, loaded now; None if there is none."""
@@ -43,14 +43,14 @@ class LazyGroup(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Refuse an unknown command with the nearest valid one."""
-        if args and not args[0].startswith("-") and args[0] not in self.list_commands(ctx):
+        if args and not args[0].startswith("-") and args[0] not in [entry.name for entry in COMMANDS]:
             raise UnknownName("command", args[0], self.list_commands(ctx))
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """The table itself: nothing is imported."""
         with formatter.section("Commands"):
-            formatter.write_dl([(entry.name, entry.purpose) for entry in COMMANDS])
+            formatter.write_dl([(entry.name, entry.purpose) for entry in COMMANDS if not entry.hidden])
 
 
 app = typer.Typer(cls=LazyGroup, rich_markup_mode=None, add_completion=False)

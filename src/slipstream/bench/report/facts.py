@@ -1,0 +1,243 @@
+"""What a report says, as plain values read from the result store; renderers only arrange them.
+
+What was retracted is in `Facts.withdrawn` and nowhere else, and a retracted run is read for nothing at all. A
+projection is no measurement: its claims have their own place.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeVar
+
+from slipstream.bench import untested
+from slipstream.bench.cell import Arm, Cell
+from slipstream.bench.claim import Claim, Standing
+from slipstream.bench.report import measured
+from slipstream.bench.report.coverage import Grid, grids
+from slipstream.bench.report.claims_under_test import PROMISES, Outcome, Promise, judge
+from slipstream.bench.report.figure import Figure, Kind, of_claim
+from slipstream.bench.report.hosts import Host, changing, hosts_of
+from slipstream.bench.report.naming import Method, engine_of, host_of, method_of, model_of
+from slipstream.bench.standing import EXTERNAL
+from slipstream.bench.store_rows import Coverage, Curve, StoredRun
+from slipstream.bench.verdict import ALL, HELD_OUT
+
+PROJECTIONS = ("project", "projection")
+Condition = Literal["complete", "interrupted", "suspect"]
+Mark = Literal["too few pairs", "suspect run", "interrupted run", "measured elsewhere"]
+T = TypeVar("T")
+
+
+class Results(Protocol):
+    """What a report reads of the store (store.ResultStore is one)."""
+
+    def runs(self, kind: str | None = None) -> Sequence[StoredRun]: ...
+    def cells(self, run: str, arm: str | None = None) -> Sequence[Cell]: ...
+    def claims(self, run: str | None = None, standing: Standing | None = None) -> Sequence[Claim]: ...
+    def curves(self, run: str) -> Sequence[Curve]: ...
+    def condition(self, run: str) -> tuple[Condition, str]: ...
+    def coverage(self) -> Sequence[Coverage]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A claim with what its run says about it. `marks` are reasons to doubt it, shown beside it."""
+
+    claim: Claim
+    run: StoredRun
+    arm: Arm
+    model: str
+    method: Method
+    figure: Mapping[str, Figure]
+    marks: tuple[Mark, ...]
+
+    @property
+    def publishable(self) -> bool:
+        """Whether it may stand in the summary: a candidate measured often enough, with nothing to doubt, that keeps the
+        model as it is and runs on this engine."""
+        same = self.method.experts is None and not self.method.peer
+        return same and self.arm.role == "candidate" and not self.marks and self.claim.verdict != "tainted"
+
+    @property
+    def held_out(self) -> bool:
+        """Whether it was measured on prompts that nothing was chosen on."""
+        return self.claim.id.endswith(f"/{HELD_OUT}")
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """A promise, and every finding that is a test of it, with the outcome and why."""
+
+    promise: Promise
+    findings: tuple[tuple[Finding, Outcome, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunFact:
+    """A run's row: how it ended, its cells by status, and what was true of its host then and isn't always."""
+
+    run: StoredRun
+    condition: Condition
+    reason: str
+    engine: str
+    host: str
+    models: tuple[str, ...]
+    cells: Mapping[str, int]
+    changing: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Cells of an arm that gave nothing to count, for one reason."""
+
+    run: str
+    arm: str
+    task: str
+    status: str
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """A retracted claim, or a run with all that it says. What it said isn't repeated."""
+
+    what: Kind
+    id: str
+    about: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that a report says. `made` is seconds since the epoch."""
+
+    made: float
+    summary: tuple[Finding, ...]
+    tasks: Mapping[str, tuple[Finding, ...]]
+    tested: tuple[Tested, ...]
+    curves: tuple[measured.Curve, ...]
+    acceptance: tuple[measured.Acceptance, ...]
+    quality: tuple[measured.Quality, ...]
+    checks: tuple[Finding, ...]
+    coverage: tuple[Grid, ...]
+    projections: tuple[Finding, ...]
+    hosts: tuple[Host, ...]
+    runs: tuple[RunFact, ...]
+    failures: tuple[Failure, ...]
+    withdrawn: tuple[Withdrawn, ...]
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Every finding that is shown, once."""
+        results = [one for found in self.tasks.values() for one in found]
+        return (*results, *self.checks, *self.projections)
+
+    @property
+    def claims(self) -> tuple[str, ...]:
+        """Ids of all claims that the report cites."""
+        return tuple(one.claim.id for one in self.findings)
+
+
+def gather(results: Results, now: float) -> Facts:
+    """Read everything. `now` is seconds since the epoch."""
+    stored, claims = results.runs(), results.claims()
+    newest = sorted((run for run in stored if not run.retracted), key=lambda run: -run.started)
+    runs = {run.id: run for run in newest}
+    conditions = {name: results.condition(name) for name in runs}
+    cells = {name: results.cells(name) for name in runs}
+    found = [
+        _finding(claim, runs[claim.run], conditions[claim.run][0])
+        for claim in claims
+        if claim.standing != "retracted" and claim.run in runs
+    ]
+    real = [one for one in found if one.run.kind not in PROJECTIONS]
+    results_of_arms = [one for one in real if one.arm.role not in ("repeat", "control")]
+    measuring = [run for run in newest if run.kind not in PROJECTIONS]
+    curves = [curve for run in measuring for curve in measured.curves(run, results.curves(run.id))]
+    acceptance = [one for run in measuring for one in measured.acceptance(run, cells[run.id])]
+    hosts = hosts_of([run for run in measuring if run.kind != EXTERNAL])
+    return Facts(
+        made=now,
+        summary=_summary(results_of_arms),
+        tasks=_by_task(results_of_arms),
+        tested=tuple(_tested(promise, results_of_arms) for promise in PROMISES),
+        curves=_newest(curves, lambda one: (one.model,)),
+        acceptance=_newest(acceptance, lambda one: (one.model, one.arm, one.source)),
+        quality=tuple(plot for run in measuring for plot in measured.quality(run, cells[run.id])),
+        checks=tuple(one for one in real if one.arm.role in ("repeat", "control")),
+        coverage=grids(untested.matrix([], measuring, results.coverage()), now),
+        projections=tuple(one for one in found if one.run.kind in PROJECTIONS),
+        hosts=hosts,
+        runs=tuple(_run(run, cells[run.id], *conditions[run.id], changing(run, hosts)) for run in newest),
+        failures=tuple(failure for run in newest for failure in _failures(run, cells[run.id])),
+        withdrawn=(
+            *(Withdrawn("run", run.id, run.kind, run.retracted) for run in stored if run.retracted),
+            *(
+                Withdrawn("claim", claim.id, f"{claim.arm} on {claim.task}", claim.reason)
+                for claim in claims
+                if claim.standing == "retracted" and claim.run in runs
+            ),
+        ),
+    )
+
+
+def _finding(claim: Claim, run: StoredRun, condition: Condition) -> Finding:
+    arm = next((one for one in run.arms if one.name == claim.arm), Arm(name=claim.arm))
+    marks: list[Mark] = []
+    if run.kind == EXTERNAL:
+        marks.append("measured elsewhere")
+    elif condition == "suspect":
+        marks.append("suspect run")
+    elif claim.standing == "observation":
+        marks.append("too few pairs")
+    elif condition == "interrupted":
+        marks.append("interrupted run")
+    return Finding(claim, run, arm, model_of(run, claim.arm), method_of(arm), of_claim(claim), tuple(marks))
+
+
+def _summary(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """One finding a task class: an optimum before a candidate, then the one with the highest low end. Taking the
+    highest value instead would publish the luckiest."""
+    chosen: dict[str, Finding] = {}
+    for one in sorted(findings, key=lambda one: (one.claim.standing != "optimum", -one.claim.low)):
+        if one.publishable:
+            chosen.setdefault(one.claim.task, one)
+    return tuple(chosen[task] for task in sorted(chosen, key=lambda task: (task == ALL, -chosen[task].claim.value)))
+
+
+def _by_task(findings: Sequence[Finding]) -> dict[str, tuple[Finding, ...]]:
+    ordered = sorted(findings, key=lambda one: (one.model, -one.claim.value))
+    tasks = sorted({one.claim.task for one in findings}, key=lambda task: (task == ALL, task))
+    return {task: tuple(one for one in ordered if one.claim.task == task) for task in tasks}
+
+
+def _newest(found: Iterable[T], key: Callable[[T], tuple[str, ...]]) -> tuple[T, ...]:
+    """One of each key, by key: the first, as runs come newest first."""
+    chosen: dict[tuple[str, ...], T] = {}
+    for one in found:
+        chosen.setdefault(key(one), one)
+    return tuple(chosen[name] for name in sorted(chosen))
+
+
+def _tested(promise: Promise, findings: Sequence[Finding]) -> Tested:
+    """What was measured elsewhere shows nothing of this machine."""
+    judged: list[tuple[Finding, Outcome, str]] = []
+    for one in findings:
+        if one.arm.role == "candidate" and one.run.kind != EXTERNAL and promise.covers(one.method, one.claim.task):
+            doubt = next(iter(one.marks), "")
+            judged.append((one, "undecided", doubt) if doubt else (one, *judge(promise, one.claim)))
+    return Tested(promise, tuple(sorted(judged, key=lambda one: -one[0].claim.value)))
+
+
+def _run(
+    run: StoredRun, cells: Sequence[Cell], condition: Condition, reason: str, changing: Mapping[str, str]
+) -> RunFact:
+    models = dict.fromkeys(model_of(run, arm.name) for arm in run.arms)
+    counts = Counter(cell.status for cell in cells)
+    return RunFact(run, condition, reason, engine_of(run), host_of(run), tuple(models), counts, changing)
+
+
+def _failures(run: StoredRun, cells: Sequence[Cell]) -> list[Failure]:
+    counts = Counter((cell.arm, cell.task, cell.status, cell.reason) for cell in cells if cell.status != "ok")
+    return [Failure(run.id, *key, count) for key, count in counts.items()]

@@ -1,0 +1,154 @@
+"""The tables of `slipstream bench list`, `show` and `untested`."""
+
+import math
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from string import ascii_lowercase
+from typing import Any
+
+from slipstream.bench.cell import Cell
+from slipstream.bench.claim import Claim
+from slipstream.bench.report.naming import flatten
+from slipstream.bench.store_rows import Report, StoredRun, WholeRun
+from slipstream.bench.untested import Entry
+
+WIDTH = 170
+"""Columns where nobody says how wide the output is."""
+UNSHOWN = "prompts."
+"""Part of a plan that would fill pages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A title, headings and rows of text."""
+
+    title: str
+    headings: Sequence[str]
+    lines: Sequence[Sequence[str]]
+
+
+def show(tables: Iterable[Table]) -> None:
+    """Print those that have a line."""
+    from rich import table as rich
+    from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else WIDTH, markup=False, emoji=False, highlight=False)
+    for table in tables:
+        if table.lines:
+            drawn = rich.Table(*table.headings, title=table.title, title_justify="left")
+            for line in table.lines:
+                drawn.add_row(*line)
+            console.print(drawn)
+
+
+def age(seconds: float) -> str:
+    """In the largest unit that fits."""
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return "now"
+
+
+def condition(run: StoredRun, busy: bool) -> str:
+    """How a run stands in one word; `busy` says that somebody measures now. One that was killed never said so."""
+    if run.retracted:
+        return "retracted"
+    if run.suspect:
+        return "suspect"
+    return "interrupted" if run.state == "running" and not busy else run.state
+
+
+def runs(found: Sequence[StoredRun], now: float, busy: bool) -> Table:
+    """A line for every run."""
+    lines = [
+        [
+            run.id, run.kind, condition(run, busy), str(run.cells), str(run.unusable or ""), str(run.claims or ""),
+            age(now - run.started), run.retracted or run.suspect,
+        ]
+        for run in found
+    ]  # fmt: skip
+    return Table("runs", ["run", "kind", "state", "cells", "unusable", "claims", "age", "why"], lines)
+
+
+def run(whole: WholeRun, claims: Sequence[Claim], reports: Sequence[Report]) -> list[Table]:
+    """All that is known of one run."""
+    plan = {f"plan.{name}": text for name, text in flatten(whole.run.plan).items() if not name.startswith(UNSHOWN)}
+    conditions = {"arguments": " ".join(whole.run.arguments), **plan, **flatten(whole.run.attestation)}
+    arms = [[arm.name, arm.role, _settings(arm.configuration)] for arm in whole.run.arms]
+    curves = [
+        [curve.model, str(depth), ", ".join(f"{width}: {row[width]:.4g}" for width in sorted(row))]
+        for curve in whole.curves
+        for depth, row in sorted(curve.table.items())
+    ]
+    cited = [[report.path, ", ".join(report.claims), ", ".join(report.retracted)] for report in reports]
+    return [
+        Table("conditions", ["", ""], [[name, text] for name, text in conditions.items() if text]),
+        Table("arms", ["arm", "role", "configuration"], arms),
+        Table("usable cells", ["arm", "task", "cells", "tok/s (median)", "engine's own"], _speeds(whole.cells)),
+        Table("unusable cells", ["arm", "prompt", "repetition", "status", "why"], _unusable(whole.cells)),
+        Table("verify-cost curves", ["model", "depth", "ms of a pass by its width"], curves),
+        Table("claims", _CLAIM, [_claim(claim) for claim in claims]),
+        Table("reports that cite them", ["report", "claims", "of these retracted"], cited),
+    ]
+
+
+def untested(entries: Sequence[Entry], now: float) -> tuple[list[Table], list[str]]:
+    """A table for every model, and what the letters in them stand for: engine builds."""
+    engines: dict[str, str] = {}
+    tables: dict[str, dict[str, dict[str, str]]] = {}
+    for entry in entries:
+        text = "never"
+        if entry.visit:
+            letter = engines.setdefault(entry.visit.engine, _letters(len(engines)))
+            text = f"{age(now - entry.visit.at)} ({letter}{', elsewhere' if entry.visit.external else ''})"
+        title = f"{entry.model.name} {entry.model.identity[:8]}".strip()
+        tables.setdefault(title, {}).setdefault(entry.method, {})[entry.task] = text
+    drawn = []
+    for title, methods in tables.items():
+        tasks = list(next(iter(methods.values())))
+        drawn.append(Table(title, ["method", *tasks], [[method, *row.values()] for method, row in methods.items()]))
+    return drawn, [f"{letter}: {engine}" for engine, letter in engines.items()]
+
+
+def _letters(number: int) -> str:
+    head, last = divmod(number, len(ascii_lowercase))
+    return (_letters(head - 1) if head else "") + ascii_lowercase[last]
+
+
+def _settings(configuration: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={text}" for name, text in flatten(configuration).items())
+
+
+def _speeds(cells: Sequence[Cell]) -> list[list[str]]:
+    groups: dict[tuple[str, str], list[Cell]] = {}
+    for cell in cells:
+        if cell.status == "ok":
+            groups.setdefault((cell.arm, cell.task), []).append(cell)
+    return [
+        [arm, task, str(len(group)), _middle(cell.rate for cell in group), _middle(cell.engine_rate for cell in group)]
+        for (arm, task), group in groups.items()
+    ]
+
+
+def _middle(values: Iterable[float | None]) -> str:
+    known = [value for value in values if value]
+    return f"{median(known):.1f}" if known else ""
+
+
+def _unusable(cells: Sequence[Cell]) -> list[list[str]]:
+    return [
+        [cell.arm, cell.prompt, str(cell.repetition), cell.status, cell.reason] for cell in cells if cell.status != "ok"
+    ]
+
+
+_CLAIM = ("arm", "against", "task", "ratio", "95 % interval", "prompts", "pairs", "verdict", "standing", "why", "claim")
+
+
+def _claim(claim: Claim) -> list[str]:
+    interval = f"{claim.low:.3f} to {claim.high:.3f}" if math.isfinite(claim.high) else "unknown"
+    return [
+        claim.arm, claim.baseline, claim.task, f"{claim.value:.3f}x", interval, str(claim.prompts), str(claim.pairs),
+        claim.verdict, claim.standing, claim.reason, claim.id,
+    ]  # fmt: skip

@@ -1,0 +1,107 @@
+"""What gets into a report, and what doesn't."""
+
+from pathlib import Path
+
+from slipstream.bench.report.facts import Facts, gather
+from slipstream.bench.report.summary import sentences
+from slipstream.bench.store import ResultStore
+from tests.bench.report.made import NOW, claim, filled, run
+
+
+def test_the_summary_holds_the_surest_result_of_every_task(facts: Facts) -> None:
+    chosen = {one.claim.task: (one.claim.arm, one.claim.standing) for one in facts.summary}
+    assert chosen["edit"] == ("stack", "optimum")  # held out, although the candidate's value is higher
+    assert chosen["agent"] == ("stack", "candidate") and chosen["chat"] == ("stack", "candidate")
+    assert chosen["summary"] == ("stack", "candidate")  # an observation of 1.9 stands beside it
+    assert "code" not in chosen  # suspect, or measured elsewhere
+    assert chosen["all"] == ("stack", "candidate") and facts.summary[-1].claim.task == "all"  # fewer experts change the output
+
+
+def test_the_lower_end_decides_and_not_the_luckiest_value(tmp_path: Path) -> None:
+    with ResultStore.open(tmp_path / "s") as store:
+        store.begin(run("one", 1))
+        store.claim(claim("one", "lucky", "edit", 3.0, 1.1, 8.0))
+        store.claim(claim("one", "sure", "edit", 2.0, 1.9, 2.1))
+        store.finish("one", "complete")
+        assert [one.claim.arm for one in gather(store, NOW).summary] == ["sure"]
+
+
+def test_results_by_task_carry_their_doubts(facts: Facts) -> None:
+    marks = {(one.claim.arm, task): one.marks for task, found in facts.tasks.items() for one in found}
+    assert marks["stack", "edit"] == ()
+    assert marks["lookup", "summary"] == ("too few pairs",)
+    assert marks["draft model", "code"] == ("suspect run",)
+    assert marks["draft_model", "code"] == ("measured elsewhere",)
+    assert {one.arm.role for one in facts.checks} == {"repeat", "control"}
+
+
+def test_projections_stand_alone(facts: Facts) -> None:
+    (projected,) = facts.projections
+    assert projected.claim.value == 9.9
+    results = [one.claim.id for found in facts.tasks.values() for one in found]
+    assert projected.claim.id not in results and not any(one.claim.value == 9.9 for one in facts.summary)
+    assert all(one.claim.value != 9.9 for tested in facts.tested for one, _, _ in tested.findings)
+
+
+def test_a_retracted_run_is_read_for_nothing(facts: Facts) -> None:
+    gone = {(one.what, one.id): one.reason for one in facts.withdrawn}
+    assert gone["run", "20260820-080000-9999"] == "the server's timer was wrong"
+    assert gone["claim", "20260901-101500-aaaa/suffix/agent"] == "retracted: the prompt was repeated"
+    assert len(gone) == 2  # the run stands for its claim
+    assert "20260820-080000-9999" not in {one.run.id for one in facts.runs}
+    assert "Withdrawn.Q4_0" not in {curve.model for curve in facts.curves}
+    assert "reference" not in {one.source for one in facts.acceptance}
+    assert not set(facts.claims) & {"20260901-101500-aaaa/suffix/agent", "20260820-080000-9999/stack/edit"}
+
+
+def test_a_retraction_reaches_the_next_report(tmp_path: Path) -> None:
+    with filled(tmp_path / "s") as store:
+        before = gather(store, NOW)
+        store.retract("20260901-101500-aaaa", "a warm cache")
+        after = gather(store, NOW)
+    assert any(one.claim.run == "20260901-101500-aaaa" for one in before.findings)
+    assert not any(one.claim.run == "20260901-101500-aaaa" for one in after.findings)
+    assert not after.curves and not after.acceptance
+
+
+def test_the_newest_curve_and_acceptance_count(facts: Facts) -> None:
+    curve = next(curve for curve in facts.curves if curve.model.endswith("Q8_0"))
+    steps = {step.width: (step.milliseconds.value, step.ratio.text) for step in curve.steps}
+    assert steps[6] == (332.0, "4.96") and steps[1] == (67.0, "1.00")
+    found = {one.source: (one.share.value, one.drafted.value) for one in facts.acceptance if one.arm == "stack"}
+    assert found == {"suffix": (27 / 40, 480), "draft_model": (9 / 20, 240)}
+
+
+def test_speed_against_quality_marks_what_nothing_beats(facts: Facts) -> None:
+    (plot,) = facts.quality
+    assert plot.name == "perplexity" and not plot.more_is_better
+    assert {one.label: one.best for one in plot.trades} == {"8": True, "6": True, "4": True, "2": False}
+
+
+def test_what_is_untested_is_told_by_task(facts: Facts) -> None:
+    grid = next(grid for grid in facts.coverage if grid.model == "Coder-1.5B.BF16")
+    stack = next(line for line in grid.lines if line.method == "auto")
+    ages = dict(zip(grid.tasks, stack.ages, strict=True))
+    assert ages["edit"] == "20 d" and ages["math"] == "" and stack.engine == "0.3.36-b1-abcd"
+    assert "native head" in grid.untested and "auto" not in grid.untested
+
+
+def test_a_host_is_what_all_its_runs_agree_on(facts: Facts) -> None:
+    host = next(host for host in facts.hosts if host.name == "Example CPU 96-Core, 96 cores")
+    assert host.facts["power.driver"] == "amd-pstate-epp" and host.facts["power.temperature"] == "not known"
+    assert host.facts["memory_total"] == "1024 GiB"
+    assert "engine" not in host.facts and "argv" not in host.facts
+    assert facts.runs[0].changing["engine"] == "0.3.36-b1-abcd"
+
+
+def test_failed_cells_are_rows(facts: Facts) -> None:
+    found = {(one.arm, one.status): (one.count, one.reason) for one in facts.failures}
+    assert found["lookup", "failed"] == (1, "ended after 600 s: no answer") and found["lookup", "tainted"][0] == 2
+    assert {one.condition for one in facts.runs} == {"complete", "suspect", "interrupted"}
+
+
+def test_an_empty_store_says_so(tmp_path: Path) -> None:
+    with ResultStore.open(tmp_path / "s") as store:
+        facts = gather(store, NOW)
+    assert not facts.findings and not facts.runs
+    assert sentences(facts) == [("No comparison is stored yet: slipstream bench compare makes one.",)]

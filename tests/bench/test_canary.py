@@ -1,0 +1,81 @@
+"""The canary's band, with generations of made-up speeds; and once on the fake session."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from slipstream.bench.canary import ARM, BAND, TOKENS, Canary, Generated, plainly
+from slipstream.bench.cell import Cell
+from tests.bench.made import fake_session
+
+ANSWER = tuple(range(48))
+
+
+def singing(rates: list[float], answer: tuple[int, ...] = ANSWER) -> Canary:
+    """Generations of these speeds, in order."""
+    order: Iterator[float] = iter(rates)
+    return Canary(lambda: Generated(answer, len(answer) / next(order)), clock=lambda: 7.0)
+
+
+def cell(rate: float) -> Cell:
+    return singing([1.0, rate, rate, rate]).before()
+
+
+def test_a_cell_is_the_median_after_one_to_warm_up() -> None:
+    canary = singing([1.0, 90.0, 50.0, 100.0, 1.0, 80.0, 80.0, 80.0])
+    before, after = canary.before(), canary.after()
+    assert before.rate == pytest.approx(90)
+    assert (before.arm, before.tokens, before.started, before.repetition, after.repetition) == (ARM, 48, 7.0, 0, 1)
+    assert sorted(before.figures["rates"]) == pytest.approx([50, 90, 100])
+    assert after.rate == pytest.approx(80)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "history", "doubted"),
+    [
+        (100, 95, (), False),
+        (100, 88, (), True),
+        (100, 112, (), True),  # faster is a change as well
+        (48, 29, (), True),
+        (100, 88, (90, 91, 92), False),  # usually 91: both lie within 10 % of it
+        (60, 60, (100, 101, 99), True),  # slow from the beginning: only history tells
+        (80, 80, (100, 80, 120, 90, 110), False),  # three deviations of 10 are normal here
+        (60, 60, (100, 80, 120, 90, 110), True),
+        (100, 100, (50, 50), False),  # two canaries are no history
+    ],
+)
+def test_the_band(before: float, after: float, history: tuple[float, ...], doubted: bool) -> None:
+    doubt = singing([]).doubt(cell(before), cell(after), history)
+    assert bool(doubt) is doubted, doubt
+
+
+def test_the_reason_names_the_numbers() -> None:
+    doubt = singing([]).doubt(cell(100), cell(60))
+    assert "60.0 tokens a second after the run and 100.0 before the run (-40 %, 10 % is normal)" in doubt
+
+
+def test_another_answer_is_worse_than_another_speed() -> None:
+    other = singing([1.0] * 4, tuple(range(1, 49))).after()
+    assert "another answer" in singing([]).doubt(cell(1), other)
+
+
+def test_an_answer_that_changes_at_once_and_a_failure_are_doubts() -> None:
+    lengths = iter([4, 4, 5, 4])
+    wavering = Canary(lambda: Generated(tuple(range(next(lengths))), 1.0), clock=lambda: 0.0).before()
+    assert wavering.status == "failed"
+    assert "changes" in singing([]).doubt(wavering, cell(1))
+    assert "failed" in singing([]).doubt(cell(1), replace(cell(1), status="failed", reason="no model"))
+
+
+def test_on_a_session_it_is_plain_and_of_fixed_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("slipstream.bench.canary.PROMPT", "abcabcabc")
+    session = fake_session(tmp_path)
+    canary = Canary(plainly(session), session.loop.clock)
+    before, after = canary.before(), canary.after()
+    assert before.tokens == TOKENS and before.status == "ok"
+    assert before.rate == pytest.approx(1000 / 98)
+    assert canary.doubt(before, after) == ""
+    assert set(session.target.passes[-TOKENS:]) == {1}
+    assert BAND == 0.1

@@ -1,0 +1,90 @@
+"""Recorded answers, from a run's folder and from the store."""
+
+from pathlib import Path
+
+import pytest
+
+from slipstream.bench import first_light, stack
+from slipstream.bench.arms import STACK
+from slipstream.bench.cell import Arm, Cell
+from slipstream.bench.compare import BASELINE
+from slipstream.bench.first_light import Suite
+from slipstream.bench.record import RunRecord
+from slipstream.bench.recordings import of_folder, of_store
+from slipstream.bench.store_rows import StoredRun, WholeRun
+from slipstream.bench.workload import Prompt
+from slipstream.core.errors import StateFileError
+from tests.bench.made import fake_session
+
+PROMPTS = (Prompt("a", "edit", "abcabcabc"), Prompt("b", "chat", "hgfe"))
+SUITE = Suite("edits", PROMPTS, 24)
+
+
+def test_a_folder_of_bench_stack(tmp_path: Path) -> None:
+    session, record = fake_session(tmp_path), RunRecord(tmp_path / "run")
+    record.begin({})
+    clock = session.loop.clock
+    answers = stack.answers(session, "m.gguf", SUITE, record, clock, lambda what: None)
+    singles = stack.ablate(session, SUITE, answers, clock)
+    stack.measure(session, "m.gguf", SUITE, singles[0], 2, record, clock)
+    stack.measure_slowest(session, "m.gguf", SUITE, record, clock, lambda what: None)
+    (found,) = of_folder(record)
+    assert (found.source, found.model) == ("run", "m.gguf")
+    assert {one.prompt.id: one.tokens for one in found.answers} == answers
+    assert {sample.arm for sample in found.measured.samples} == {BASELINE, STACK}
+    # Neither the first, warming run nor the slowest prompts' second measurement is in it.
+    assert len(found.measured.samples) == 2 * 2 * 2
+    assert found.sources <= {"suffix", "reference"}
+    assert found.round_ms == {BASELINE: 0.0, STACK: 0.0}
+
+
+def test_a_folder_of_first_light(tmp_path: Path) -> None:
+    session, record = fake_session(tmp_path), RunRecord(tmp_path / "run")
+    record.begin({})
+    first_light.measure(session, "m.gguf", SUITE, 1, record, session.loop.clock)
+    (found,) = of_folder(record)
+    assert len(found.answers) == 2 and len(found.measured.samples) == 4
+
+
+def test_something_else_than_a_run(tmp_path: Path) -> None:
+    with pytest.raises(StateFileError):
+        of_folder(RunRecord(tmp_path))
+
+
+def arm(name: str, role: str, **settings: object) -> Arm:
+    return Arm(name=name, role=role, configuration={"model": "m.gguf", "settings": settings})  # type: ignore[arg-type]
+
+
+def cell(arm: str, prompt: str, seconds: float, **values: object) -> Cell:
+    figures = {"sources": {"suffix": {"drafted": 9, "accepted": 4}}} if arm == "candidate" else {}
+    given = {"tokens": 3, "token_ids": (1, 2, 3), "seconds": seconds, "figures": figures, **values}
+    return Cell(arm=arm, prompt=prompt, task="edit", repetition=0, **given)  # type: ignore[arg-type]
+
+
+def test_a_stored_run() -> None:
+    run = StoredRun(
+        id="r1",
+        kind="compare",
+        started=1.0,
+        arms=(
+            arm("fixed", "candidate", draft="auto", draft_length=8),
+            arm("plain", "baseline", draft="off"),
+            arm("plain, again", "repeat", draft="off"),
+            arm("candidate", "candidate", draft="auto"),
+        ),
+        plan={"prompts": [{"id": "a", "task": "edit", "text": "abc", "reference": ""}]},
+    )
+    cells = (
+        cell("plain", "a", 3.0), cell("plain, again", "a", 1.0), cell("candidate", "a", 1.5), cell("fixed", "a", 0.1),
+        cell("plain", "b", 3.0, status="failed"), cell("canary", "canary", 1.0),
+    )  # fmt: skip
+    (found,) = of_store(WholeRun(run=run, cells=cells))
+    assert (found.source, found.model) == ("r1", "m")
+    assert [(one.prompt.text, one.tokens) for one in found.answers] == [("abc", (1, 2, 3))]
+    assert found.measured.ratio(STACK, ["a"]).value == pytest.approx(2.0)
+    assert found.sources == {"suffix"}
+
+
+def test_a_stored_run_without_plain_answers_records_nothing() -> None:
+    run = StoredRun(id="r1", kind="sweep", started=1.0, arms=(arm("a", "baseline", draft="auto"),))
+    assert of_store(WholeRun(run=run, cells=(cell("a", "a", 1.0),))) == []

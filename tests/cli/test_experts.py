@@ -1,0 +1,114 @@
+"""`slipstream experts` on a tiny mixture of experts, from the header to a profile that `run` applies."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slipstream.assembly import Options, open_session
+from slipstream.bench.store import FILE, ResultStore
+from slipstream.cli import main as cli
+from slipstream.engine.expert_count import experts_used
+from tests.cli.conftest import Refuses
+from tests.engine.tiny_experts import moe
+
+TEMPLATE = "{{ messages[-1].content }}"
+
+
+@pytest.fixture
+def mixture(tiny: Path, own_world: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = moe(own_world / "mixture.gguf", template=TEMPLATE)
+    prompts = own_world / "prompts.jsonl"
+    prompts.write_text('{"id": "a", "prompt": "one two"}\n{"id": "b", "prompt": "three four"}\n')
+    monkeypatch.setenv("SLIPSTREAM_MODEL", str(path))
+    return path
+
+
+def ran(capsys: pytest.CaptureFixture[str], *arguments: object) -> Any:
+    assert cli.main(["experts", *map(str, arguments), "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def quick(path: Path, *more: object) -> list[object]:
+    return [path, "--prompts", path.with_name("prompts.jsonl"), "-n", 8, *more]
+
+
+def test_sweeps_stores_and_keeps(mixture: Path, own_world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    value = ran(capsys, *quick(mixture, "--counts", "6,2", "--use", "4"))
+    assert (value["key"], value["default"], value["shared"]) == ("deepseek.expert_used_count", 8, 8)
+    assert [row["experts"] for row in value["rows"]] == [8, 6, 4, 2]
+    whole, two = value["rows"][0], value["rows"][-1]
+    assert whole["quality"]["divergence"] == 0 < two["quality"]["divergence"]
+    assert whole["draft"] is None and 0 <= two["draft"]["acceptance"] <= 1
+    assert two["limit"]["verdict"] == "warned" and value["kept"] == 4
+    with ResultStore.open(Path(cli_root()) / "results" / FILE) as store:
+        stored = store.whole(value["run"])
+    assert stored.run.kind == "experts" and stored.run.state == "complete"
+    assert {cell.figures["experts"] for cell in stored.cells} == {8, 6, 4, 2}
+    assert stored.run.attestation["models"] and any(claim.arm == "4 experts" for claim in stored.claims)
+
+    def used(**options: Any) -> int:
+        with open_session(Options(model=mixture, context_length=64, drafters=(), memory=False, **options)) as session:
+            target: Any = session.target
+            return experts_used(target.model, target.options)
+
+    assert used() == 4 and used(profile=False) == 8
+    assert used(kv_overrides={value["key"]: 3}) == 3
+    assert ran(capsys, *quick(mixture, "--use", "8"))["kept"] == 8
+    assert used() == 8
+
+
+def cli_root() -> Path:
+    from slipstream import config
+
+    return config.load().data_root.path
+
+
+def test_the_table_says_what_to_do(mixture: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["experts", *map(str, quick(mixture, "--counts", "1", "--force", "--no-draft"))]) == 0
+    printed = capsys.readouterr()
+    assert "perplexity" in printed.out and "stored as run" in printed.out and "as a drafter" not in printed.out
+    assert "less than a quarter" in printed.out and "warning: 1 of 8 experts is less than a quarter" in printed.err
+
+
+def test_headers_only(mixture: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    value = ran(capsys, mixture, "--headers-only")
+    verdicts = {row["experts"]: row["verdict"] for row in value["limits"]}
+    assert verdicts == {1: "blocked", 2: "warned", 3: "warned"} | dict.fromkeys(range(4, 9), "fine")
+    assert cli.main(["experts", "--headers-only"]) == 0
+    assert "8 of 8 experts a token, and 8 that all tokens use" in capsys.readouterr().out
+
+
+def test_refusals_come_before_the_model_is_loaded(
+    mixture: Path, tiny: Path, own_world: Path, refuses: Refuses
+) -> None:
+    refuses(2, "has no experts: it is dense", "experts", tiny)
+    refuses(2, "--counts '4;2' can't be read", "experts", "--counts", "4;2")
+    refuses(2, "1 of 8 experts is less than a quarter.*\n.*--force", "experts", "--use", "1")
+    refuses(2, "9 experts a token\n.*1 to 8", "experts", "--counts", "9", "--force")
+    refuses(2, "--max-tokens is 0", "experts", "-n", "0")
+    mine = own_world / "prompts.jsonl"
+    refuses(2, "no prompt is one that exact can mark", "experts", "--score", "exact", "--prompts", mine)
+    refuses(2, "perplexity marks no answers", "experts", "--score", "perplexity")
+    short = own_world / "short.txt"
+    short.write_text("too short")
+    refuses(2, "the text has .* tokens", *["experts", "--text", short])
+    refuses(2, "9 experts a token", "run", "x", "--override-kv", "deepseek.expert_used_count=int:9")
+
+
+def test_drafts_for_itself_with_fewer(mixture: Path, capsys: pytest.CaptureFixture[str], refuses: Refuses) -> None:
+    command = ["run", "one two three", "-n", "24", "--no-memory", "--json", "--ignore-end", "-c", "128"]
+    assert cli.main([*command, "--draft", "off"]) == 0
+    plain = json.loads(capsys.readouterr().out)
+    assert cli.main([*command, "--draft", "draft_model", "--draft-experts", "6"]) == 0
+    drafted = json.loads(capsys.readouterr().out)
+    assert drafted["tokens"] == plain["tokens"] and drafted["stats"]["sources"]["draft_model"]["drafted"] > 0
+    refuses(2, r"the same model.*\n.*fewer than its 8 experts", *command, "--draft-experts", "8")
+    refuses(2, "9 experts a token", *command, "--draft-experts", "9")
+    assert cli.main(["pair", str(mixture), str(mixture), "--draft-experts", "4", "--headers-only"]) == 0
+    assert "a token uses 4" in capsys.readouterr().out
+
+
+def test_a_dense_model_has_no_reduced_self(tiny: Path, refuses: Refuses) -> None:
+    refuses(2, "has no experts", "run", "x", "--draft-experts", "2")
