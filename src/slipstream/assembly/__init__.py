@@ -158,7 +158,7 @@ def open_session(
         warnings,
         keep,
         header,
-        [model.summary for model in models],
+        [(model.source, model.summary) for model in models],
     )
 
 
