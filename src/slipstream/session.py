@@ -33,7 +33,7 @@ class Session:
     """Made by `slipstream.open`; a context manager. One thread at a time.
 
     `keep` holds what was measured of the model; its `notes` are lines the user should see. `header` is the file's;
-    `second_notes` say of every second model how its vocabulary goes with this one.
+    `second_notes` say of every second model for which source it drafts, and how its vocabulary goes with this one.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Session:
         warnings: Callable[[], Sequence[str]],
         keep: Keep,
         header: Header,
-        second_notes: Sequence[str] = (),
+        second_notes: Sequence[tuple[str, str]] = (),
     ) -> None:
         self.target = target
         self.tokenizer = tokenizer

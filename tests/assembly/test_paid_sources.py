@@ -65,7 +65,8 @@ def test_a_second_model_drafts_and_changes_nothing(target: Path, twin: Path) -> 
 def test_auto_takes_a_second_model_in(target: Path, twin: Path) -> None:
     with open_session(Options(model=target, draft_model=twin, **SETTINGS)) as session:
         assert "draft_model" in session.loop.automatic
-        assert session.second_notes and "same" in session.second_notes[0]
+        ((source, note),) = session.second_notes
+        assert source == "draft_model" and "same" in note
     with open_session(Options(model=target, **SETTINGS)) as session:
         assert "draft_model" not in session.loop.sources
 

@@ -19,10 +19,12 @@ from slipstream.core.request import Request
 from slipstream.decode.loop import Loop
 from slipstream.decode.slot import Slot
 from slipstream.drafters import catalog
+from slipstream.drafters.bridge import Bridge, Identity
 from slipstream.drafters.cascade import Cascade, CascadeConfig
+from slipstream.drafters.mapped_vocabulary import MappedVocabulary
 from slipstream.drafters.native_head import NativeHead
 from slipstream.drafters.suffix import Suffix
-from slipstream.drafters.translation import Bridge, Identity, MappedVocabulary, Translation
+from slipstream.drafters.translation import Translation
 from slipstream.engine.fake import FakeClock, FakeTarget, LogitTable, random_table, scripted_table
 from tests.conformance.test_drafters import END, PHRASE, SAMPLINGS, VOCABULARY, Reasoned, plain, run
 from tests.paid import (

@@ -11,9 +11,11 @@ from slipstream.core.draft import Draft
 from slipstream.core.errors import RequestError
 from slipstream.core.ports import Ask, Capabilities
 from slipstream.core.request import Request
+from slipstream.drafters.bridge import Bridge, Identity
 from slipstream.drafters.draft_model import RIDES_ALONG, DraftModel, DraftModelConfig
+from slipstream.drafters.mapped_vocabulary import MappedVocabulary
 from slipstream.drafters.prompt_lookup import PromptLookup
-from slipstream.drafters.translation import Bridge, Identity, MappedVocabulary, Translation
+from slipstream.drafters.translation import Translation
 from slipstream.engine.fake import FakeTarget, LogitTable, random_table, scripted_table
 from tests.paid import CheckedModel, WordTokenizer
 

@@ -16,14 +16,9 @@ from hypothesis import strategies as st
 
 from slipstream.core.ports import Tokenizer
 from slipstream.drafters.alignment import MOST, Encoder, GrowingTokens, window_start
-from slipstream.drafters.translation import (
-    OPEN_SPACE,
-    OPEN_WORD,
-    Bridge,
-    Identity,
-    MappedVocabulary,
-    Translation,
-)
+from slipstream.drafters.bridge import Bridge, Identity
+from slipstream.drafters.mapped_vocabulary import MappedVocabulary
+from slipstream.drafters.translation import OPEN_SPACE, OPEN_WORD, Translation
 from slipstream.engine.tokenizer import LlamaTokenizer, open_tokenizer
 from tests.conftest import find_model
 

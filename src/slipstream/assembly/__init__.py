@@ -165,7 +165,7 @@ def open_session(
         warnings,
         keep,
         header,
-        [model.summary for model in models],
+        [(model.source, model.summary) for model in models],
     )
 
 

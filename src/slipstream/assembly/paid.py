@@ -10,10 +10,12 @@ from slipstream.control.curve import VerifyCost
 from slipstream.control.price import Price
 from slipstream.core.ports import Clock, Drafter, PaidDrafter, Tokenizer
 from slipstream.drafters import catalog
+from slipstream.drafters.bridge import Bridge, Identity
 from slipstream.drafters.cascade import Cascade, CascadeConfig
 from slipstream.drafters.draft_model import DraftModel
+from slipstream.drafters.mapped_vocabulary import MappedVocabulary
 from slipstream.drafters.native_head import NativeHead
-from slipstream.drafters.translation import Bridge, Identity, MappedVocabulary, Translation
+from slipstream.drafters.translation import Translation
 from slipstream.engine.options import ModelOptions
 from slipstream.models.pair import shared_controls
 

@@ -127,7 +127,7 @@ def _facts(session: Any) -> Any:
         f"{header.architecture}.expert_used_count",
         (head.kind, head.usable, head.reason, head.needs),
         session.loop.sources,
-        "; ".join(session.second_notes),
+        "; ".join(note for source, note in session.second_notes if source == "draft_model"),
         len(made),
     )
 

@@ -14,7 +14,7 @@ from slipstream.core.draft import Draft
 from slipstream.core.errors import RequestError
 from slipstream.core.ports import Ask, Clock, Drafted, Drafter, Feed, Target
 from slipstream.core.request import Request
-from slipstream.drafters.translation import Bridge, Identity
+from slipstream.drafters.bridge import Bridge, Identity
 
 RIDES_ALONG = 4
 """Tokens to take in that go with the first draft token's pass; more get passes of their own, without logits."""

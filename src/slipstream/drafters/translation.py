@@ -1,23 +1,17 @@
-"""Bridges between a target's vocabulary and a draft model's, so that any small model can draft for any target.
+"""A bridge between vocabularies through text, so that any small model can draft for any target.
 
-`Translation` is string-level exact match (SLEM, algorithm 2 of "Accelerating LLM Inference with Lossless Speculative
-Decoding Algorithms for Heterogeneous Vocabularies", arXiv 2502.05202; "universal assisted generation" in transformers):
-the draft model reads the target's text in its own tokens and what it says is tokenized for the target. The output is
-the target's in any case, because it verifies target tokens; a bad translation costs speed only.
+It is string-level exact match (SLEM, algorithm 2 of "Accelerating LLM Inference with Lossless Speculative Decoding
+Algorithms for Heterogeneous Vocabularies", arXiv 2502.05202; "universal assisted generation" in transformers): the
+draft model reads the target's text in its own tokens and what it says is tokenized for the target. The output is the
+target's in any case, because it verifies target tokens; a bad translation costs speed only.
 """
 
 import codecs
 from collections.abc import Mapping, Sequence
-from itertools import takewhile
-from typing import Protocol
 
 from slipstream.core.ports import Tokenizer
 from slipstream.drafters.alignment import Encoder, GrowingTokens, opens, text_from, window_start
-
-Drafted = tuple[tuple[int, ...], tuple[float, ...]]
-"""Tokens, and the probability of each given those before it."""
-
-NOTHING: Drafted = ((), ())
+from slipstream.drafters.bridge import NOTHING, Translated
 
 BORDER = 8
 """Bytes of committed text, at least, that are read together with a draft: what is at stake is only whether a token
@@ -29,72 +23,6 @@ comes next may still lengthen it. (Those before it are right 10625 times in 1062
 dropped: whether it is worth verifying is the policy's choice. Measured by the real tests: true continuations of 3 to 8
 draft tokens, cut off anywhere, between Qwen2.5, SmolLM2 and Gemma 3, over code, prose, Chinese and emoji; 1691 of 1810
 that end in a word or sign (95% or more for two targets, 84% for Qwen2.5), 94 of 201 that end in white space."""
-
-
-class Bridge(Protocol):
-    """One request's way from the target's vocabulary to the draft's and back."""
-
-    @property
-    def context(self) -> Sequence[int]:
-        """What was said so far in the draft's tokens. A view: it changes with the next commit."""
-        ...
-
-    def begin(self, prompt: Sequence[int]) -> None:
-        """A request starts with these tokens of the target; what was known before is forgotten."""
-        ...
-
-    def commit(self, tokens: Sequence[int]) -> int:
-        """The target emitted these. Returns how many tokens at the start of the context stay as they were: the KV of
-        the draft model is valid up to there."""
-        ...
-
-    def translate(self, tokens: Sequence[int], probabilities: Sequence[float]) -> Drafted:
-        """What the draft model said after the context, in tokens of the target."""
-        ...
-
-    def target_token(self, token: int) -> int | None:
-        """The target's token for a draft token on its own; None if that takes more than a look at the token."""
-        ...
-
-    def stops(self, token: int) -> bool:
-        """Whether `translate` gives nothing from this draft token on, whatever follows."""
-        ...
-
-    def end(self) -> None:
-        """The request is over: forget it."""
-        ...
-
-
-class Identity:
-    """Both models have the same vocabulary."""
-
-    def __init__(self) -> None:
-        self.context: list[int] = []
-
-    def begin(self, prompt: Sequence[int]) -> None:
-        """The prompt is the context."""
-        self.context = list(prompt)
-
-    def commit(self, tokens: Sequence[int]) -> int:
-        """The context grows and never changes."""
-        self.context.extend(tokens)
-        return len(self.context) - len(tokens)
-
-    def translate(self, tokens: Sequence[int], probabilities: Sequence[float]) -> Drafted:
-        """The same tokens."""
-        return tuple(tokens), tuple(probabilities)
-
-    def target_token(self, token: int) -> int | None:
-        """Itself."""
-        return token
-
-    def stops(self, token: int) -> bool:
-        """Never."""
-        return False
-
-    def end(self) -> None:
-        """Forget the request."""
-        self.context = []
 
 
 class Translation:
@@ -166,7 +94,7 @@ class Translation:
                 kept = min(kept, self._grown.append("\n"))
         return min(kept, self._say(b"".join(run), final=False))
 
-    def translate(self, tokens: Sequence[int], probabilities: Sequence[float]) -> Drafted:
+    def translate(self, tokens: Sequence[int], probabilities: Sequence[float]) -> Translated:
         """Nothing if the draft contradicts the bytes that its context lacks. The draft ends at a control token and at
         bytes that are no UTF-8. A draft token's probability counts for the target token that it starts in: of several
         target tokens in one draft token the first bears all the doubt."""
@@ -230,60 +158,6 @@ class Translation:
                 at += len(piece)
         found, pieces = self._to_target.encode(said[: _valid_length(said)], opening=False)
         return found[: len(pieces)], pieces
-
-
-class MappedVocabulary:
-    """One token for one, for vocabularies that mostly hold the same texts: `to_draft` has the draft's token for each of
-    the target's and `to_target` the reverse, -1 where there is none. A committed token without a counterpart is spelt
-    in draft tokens (dropped if it is a control token); a draft ends before a token without one. The context only ever
-    grows."""
-
-    def __init__(self, target: Tokenizer, draft: Tokenizer, to_draft: Sequence[int], to_target: Sequence[int]) -> None:
-        self._target, self._encoder = target, Encoder(draft)
-        self._to_draft, self._to_target = to_draft, to_target
-        self.end()
-
-    def begin(self, prompt: Sequence[int]) -> None:
-        """Map the prompt."""
-        self.end()
-        self.commit(prompt)
-
-    def end(self) -> None:
-        """Forget the request."""
-        self.context: list[int] = []
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-
-    def commit(self, tokens: Sequence[int]) -> int:
-        """Map the tokens; bytes of an incomplete character wait until it is complete or a mapped token follows."""
-        kept = len(self.context)
-        for token in tokens:
-            mapped = _looked_up(self._to_draft, token)
-            spelt = self._decoder.decode(self._target.piece(token) if mapped < 0 else b"", mapped >= 0)
-            self.context.extend(self._encoder.encode(spelt.encode(), opening=False)[0])
-            if mapped >= 0:
-                self._decoder.reset()
-                self.context.append(mapped)
-        return kept
-
-    def translate(self, tokens: Sequence[int], probabilities: Sequence[float]) -> Drafted:
-        """Nothing while bytes wait: the context lacks them."""
-        if self._decoder.getstate()[0]:
-            return NOTHING
-        found = tuple(takewhile(lambda token: token >= 0, (_looked_up(self._to_target, token) for token in tokens)))
-        return found, tuple(probabilities[: len(found)])
-
-    def target_token(self, token: int) -> int | None:
-        """The token it is mapped to."""
-        found = _looked_up(self._to_target, token)
-        return None if found < 0 else found
-
-    def stops(self, token: int) -> bool:
-        """At one without a counterpart."""
-        return _looked_up(self._to_target, token) < 0
-
-
-def _looked_up(table: Sequence[int], token: int) -> int:
-    return table[token] if token < len(table) else -1
 
 
 def _valid_length(data: bytes) -> int:
