@@ -28,8 +28,8 @@ class Key:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What a profile rests on. `value` with its 95 % interval is its tokens a second over those of the default settings,
-    from `pairs` interleaved pairs on `prompts` prompts, `held_out` if it wasn't chosen on those. `kind` is the command
+    """What a profile rests on. `value` with its 95 % interval is its tokens a second over those of the defaults, from
+    `pairs` interleaved pairs on `prompts` prompts, `held_out` if it wasn't chosen on those. `kind` is the command
     that measured, `run` its run in the result store, `options` the options that it decided; `note` says the rest in a
     line, such as what quality it costs."""
 
@@ -93,9 +93,7 @@ class Profile:
         if not isinstance(value["options"], dict) or not isinstance(value["files"], dict):
             raise ValueError("options and files are tables")
         key = Key(**value["key"])
-        evidence = tuple(
-            Evidence(**{**one, "options": tuple(one["options"])}) for one in value["evidence"]
-        )
+        evidence = tuple(Evidence(**{**one, "options": tuple(one["options"])}) for one in value["evidence"])
         return cls(**{**value, "key": key, "evidence": evidence, "made": float(value["made"])})
 
 

@@ -47,7 +47,10 @@ def test_everything_of_it_is_taken_where_nothing_was_asked_for() -> None:
         ({"flash_attention": "off"}, {"flash_attention": "off", "key_type": "f16", "value_type": "f16"}),
         ({"batch_size": 64}, {"batch_size": 64, "micro_batch": 512}),
         ({"kv_overrides": {"b": 9}}, {"kv_overrides": {"a": 1, "b": 9}}),
-        ({"kv_overrides": {}, "drafter_settings": {}}, {"kv_overrides": {"a": 1, "b": 2}, "draft_model": Path("/m/d.gguf")}),
+        (
+            {"kv_overrides": {}, "drafter_settings": {}},
+            {"kv_overrides": {"a": 1, "b": 2}, "draft_model": Path("/m/d.gguf")},
+        ),
     ],
     ids=str,
 )  # fmt: skip

@@ -24,7 +24,7 @@ ARMS = (
 
 def cell(arm: str, prompt: str, repetition: int = 0, rate: float = 10.0, **more: Any) -> Cell:
     """A hundred tokens at `rate` tokens a second; the prompt's task is what stands before its number."""
-    given = {"task": prompt.rstrip("0123456789"), "tokens": 100, "seconds": 100 / rate} | more
+    given: dict[str, Any] = {"task": prompt.rstrip("0123456789"), "tokens": 100, "seconds": 100 / rate} | more
     return Cell(arm=arm, prompt=prompt, repetition=repetition, **given)
 
 

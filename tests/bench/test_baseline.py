@@ -76,9 +76,14 @@ def cells(one: float, two: float, again: float = 0.0, repetitions: int = 6) -> l
                     figures = {"bytes_per_token": 1_000_000_000, "triad": 20e9}
                 found.append(
                     Cell(
-                        arm=arm, prompt=prompt.id, task=prompt.task, repetition=repetition, tokens=100,
-                        seconds=100 / (rate * (wobble if arm == TWO.name else 1)), figures=figures,
-                    )  # fmt: skip
+                        arm=arm,
+                        prompt=prompt.id,
+                        task=prompt.task,
+                        repetition=repetition,
+                        tokens=100,
+                        seconds=100 / (rate * (wobble if arm == TWO.name else 1)),
+                        figures=figures,
+                    )
                 )
     return found
 
@@ -93,7 +98,9 @@ def cells(one: float, two: float, again: float = 0.0, repetitions: int = 6) -> l
         (11.0, 12.0, 6, ""),  # identical arms differ by more
     ],
 )
-def test_the_best_is_marked_only_where_the_pairs_say_so(two: float, again: float, repetitions: int, winner: str) -> None:
+def test_the_best_is_marked_only_where_the_pairs_say_so(
+    two: float, again: float, repetitions: int, winner: str
+) -> None:
     assert best(cells(10.0, two, again, repetitions), ARMS, "pp100") == winner
 
 

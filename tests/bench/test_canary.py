@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from slipstream.bench.canary import ARM, BAND, TOKENS, Canary, Generated, plainly
 from slipstream.bench.cell import Cell
+from slipstream.engine.fake import FakeTarget
 from tests.bench.made import fake_session
 
 ANSWER = tuple(range(48))
@@ -77,5 +79,5 @@ def test_on_a_session_it_is_plain_and_of_fixed_length(tmp_path: Path, monkeypatc
     assert before.tokens == TOKENS and before.status == "ok"
     assert before.rate == pytest.approx(1000 / 98)
     assert canary.doubt(before, after) == ""
-    assert set(session.target.passes[-TOKENS:]) == {1}
+    assert set(cast(FakeTarget, session.target).passes[-TOKENS:]) == {1}
     assert BAND == 0.1

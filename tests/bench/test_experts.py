@@ -25,6 +25,7 @@ from slipstream.core.errors import EngineError, RequestError
 from slipstream.engine.fake import FakeClock, FakeTarget, random_table
 from slipstream.models.experts import Experts, limit
 from slipstream.profile import Evidence, Key, Profile
+from tests.bench.paired import MemoryStore
 
 EIGHT = Experts("deepseek.expert_used_count", 8, 8, 8)
 PROMPTS = tuple(Prompt(f"p{number}", "chat", "text") for number in range(4))
@@ -69,30 +70,13 @@ def asking(world: World, **changes: Any) -> Asking:
     return Asking(**{**given, **changes})
 
 
-@dataclass
-class Store:
-    kept: list[Cell] = field(default_factory=list)
-    claims: list[Claim] = field(default_factory=list)
-
-    def begin(self, run: Run) -> None: ...
-    def append(self, run_id: str, cell: Cell) -> None:
-        self.kept.append(cell)
-
-    def finish(self, run_id: str, state: Any, suspect: str = "") -> None: ...
-    def cells(self, run_id: str) -> Sequence[Cell]:
-        return list(self.kept)
-
-    def claim(self, claim: Claim) -> None:
-        self.claims.append(claim)
-
-
 def swept(world: World, counts: Sequence[int], room: int, **changes: Any) -> tuple[runner.Outcome, Loads]:
     loads = Loads(world.open, 8, room)
     run = Run(id="r", kind=KIND, started=0.0, arms=arms_of(EIGHT, counts, "m.gguf"))
     arms = {arm_name(count): ExpertArm(count, loads, asking(world, **changes)) for count in counts}
     size = 1 if room >= len(counts) else len(PROMPTS)
     plan = runner.Plan(prompts=PROMPTS, pairs=2, checks=1, size=size)
-    return runner.measure(run, plan, arms, Store(), Limits(), clock=world.clock, now=world.clock), loads
+    return runner.measure(run, plan, arms, MemoryStore(), Limits(), clock=world.clock, now=world.clock), loads
 
 
 def test_one_load_for_each_number_and_the_speed_that_follows() -> None:
@@ -151,7 +135,12 @@ def test_the_first_cell_of_a_number_has_its_quality() -> None:
 
 def test_alone_in_memory_there_is_nothing_to_compare_with() -> None:
     seen: list[Any] = []
-    swept(World(), (8, 4), 1, quality=lambda target, full: seen.append(full) or {})
+
+    def judge(target: Any, full: Any) -> dict[str, float]:
+        seen.append(full)
+        return {}
+
+    swept(World(), (8, 4), 1, quality=judge)
     assert seen[0] is not None and seen[1] is None
 
 
@@ -203,7 +192,7 @@ def test_a_cheap_copy_that_agrees_pays_as_a_drafter() -> None:
     full, reduced = world.open(8).target, world.open(1).target
     curve = VerifyCost({8: {1: 10.0, 2: 10.5, 4: 11.0, 8: 12.0, 16: 14.0}})
     questions = [Question("chat", (1, 2, 3, number)) for number in range(1, 6)]
-    use = draft_use(full, reduced, questions, frozenset({END}), curve, 64, world.clock)
+    use = draft_use(full, reduced, questions, frozenset(), curve, 64, world.clock)
     assert use.acceptance == 1.0 and use.cost == pytest.approx(0.3) and use.tokens >= 64
     assert use.low <= use.speed_up <= use.high and use.speed_up > 1.5
     assert best_draft({4: replace(use, speed_up=1.04), 2: replace(use, speed_up=1.2), 1: use}) == 1
@@ -231,7 +220,7 @@ def test_the_chosen_number_joins_the_profile_and_leaves_it_again() -> None:
     kept = with_experts(base, EIGHT, row(4, CLAIM), row(8), "r")
     assert kept.options == {"threads": 2, "kv_overrides": {"a": 1, EIGHT.key: 4}}
     ours = next(one for one in kept.evidence if one.kind == KIND)
-    assert (ours.run, ours.value, ours.low, ours.pairs) == ("r", 1.3, 1.2, 8)
+    assert (ours.run, ours.options, ours.value, ours.low, ours.pairs) == ("r", ("kv_overrides",), 1.3, 1.2, 8)
     assert "4 of 8 experts, another output, perplexity 1.33x" in ours.summary and tuned in kept.evidence
     back = with_experts(kept, EIGHT, row(8), row(8), "r2")
     assert back.options == base.options and not any(one.kind == KIND for one in back.evidence)

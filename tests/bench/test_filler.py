@@ -13,8 +13,8 @@ REPO = Path(__file__).resolve().parents[2]
 RANDOM = random.Random(1)
 CASES = {
     "zlib makes it": "The quick brown fox jumps over the lazy dog. " * 60,
-    "of its": "lorem ipsum dolor sit amet consectetur adipiscing elit sed do eiusmod tempor incididunt ut labore et dolore"
-    " magna aliqua ut enim ad minim veniam quis nostrud exercitation ullamco laboris nisi ut aliquip ex ea commodo",
+    "of its": "lorem ipsum dolor sit amet consectetur adipiscing elit sed do eiusmod tempor incididunt ut labore"
+    " et dolore magna aliqua ut enim ad minim veniam quis nostrud exercitation ullamco laboris nisi ut aliquip ex ea",
     "unpronounceable": " ".join("".join(RANDOM.choices(string.ascii_lowercase, k=6)) for _ in range(80)),
     "are letters": "".join(RANDOM.choices(string.digits + string.punctuation + " ", k=400)),
 }
@@ -37,7 +37,7 @@ def test_what_people_write_is_not() -> None:
     texts += [path.read_text("utf-8") for path in sorted((REPO / "src" / "slipstream").rglob("*.py"))[::4]]
     texts += ["Wir brauchen für die Angstschweißprobe Strumpfhosen, Schlittschuhe und Durchschnittstemperaturen. " * 3]
     texts += ["| name | value |\n|---|---|\n" + "".join(f"| item {n} | {n * n % 97} |\n" for n in range(40))]
-    texts += ["为什么自行车在行驶时比静止时更容易保持直立？请用三句话回答，并举一个例子。" * 3]
+    texts += ["为什么自行车在行驶时比静止时更容易保持直立。请用三句话回答。并举一个例子。" * 3]
     assert [text[:60] for text in texts if filler(text)] == []
 
 

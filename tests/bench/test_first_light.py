@@ -29,7 +29,9 @@ from tests.bench.made import fake_session
 
 def write(path: Path, tasks: dict[str, int]) -> None:
     rows = [
-        {"id": f"{task}/{n}", "task": task, "turns": [f"do {n}"]} for task, count in tasks.items() for n in range(count)
+        {"id": f"{task}/{n}", "task": task, "turns": [f"do {task} {n}"]}
+        for task, count in tasks.items()
+        for n in range(count)
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
 

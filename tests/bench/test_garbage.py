@@ -119,7 +119,9 @@ def test_what_people_write_passes() -> None:
     texts = [prompt.text for prompt in built_in()]
     texts += [path.read_text("utf-8") for path in sorted((REPO / "docs").rglob("*.md"))]
     texts += [path.read_text("utf-8") for path in sorted((REPO / "src" / "slipstream").rglob("*.py"))[::3]]
-    found = {of(part, finish) for text in texts for part, finish in ((text, "stop"), (text[: len(text) // 2], "length"))}
+    found = {
+        of(part, finish) for text in texts for part, finish in ((text, "stop"), (text[: len(text) // 2], "length"))
+    }
     assert found == {""}
 
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from slipstream.bench import stack
@@ -18,14 +19,15 @@ from slipstream.bench.roofline import Work
 from slipstream.bench.workload import Prompt
 from slipstream.control.curve import VerifyCost
 from slipstream.control.price import Price
-from tests.bench.made import CURVE, DRAFT_MS, fake_session
+from slipstream.engine.fake import random_table
+from tests.bench.made import CURVE, DRAFT_MS, VOCABULARY, fake_session
 from tests.support import LetterTokenizer
 
 TEXTS = ("abcabc", "hgfe", "aabb", "ddeeff")
 PROMPTS = tuple(Prompt(f"p{number}", "chat" if number % 2 else "edit", text) for number, text in enumerate(TEXTS))
 SUITE = Suite("mix", PROMPTS, 48)
 WORK = Work("BF16", 28, 3_090_000_000, 0, 0, 0, 1_540_000_000, 0)
-HERE = this_machine("here", 2, 2.6, 40e9, ("AVX512", "AVX_VNNI"))
+HERE = this_machine("here", 2, 2.6, 36e9, ("AVX512", "AVX_VNNI"))
 COSTED = Costed("m.gguf", WORK, VerifyCost({64: dict(CURVE)}))
 DRAFT = Costed("d.gguf", Work("Q4_0", 24, 300_000_000, 0, 0, 0, 500_000_000, 0), VerifyCost({64: {1: 4.0, 64: 256.0}}))
 NOTHING = {BASELINE: 0.0, STACK: 0.0}
@@ -43,17 +45,26 @@ def recorded(folder: Path, *, draft_model: bool = False) -> Recording:
 
 
 def known(recording: Recording, *, agrees: bool = False) -> tuple[Known, ...]:
+    texts = {prompt.id: prompt.text for prompt in PROMPTS}
     return tuple(
         Known(
             one.prompt.id,
             one.prompt.task,
-            tuple(LetterTokenizer().encode(dict(zip((p.id for p in PROMPTS), TEXTS, strict=True))[one.prompt.id])),
+            prompt,
             one.tokens,
             (True,) * len(one.tokens) if agrees else (),
-            (0.99,) * len(one.tokens) if agrees else (),
+            said(prompt, one.tokens) if agrees else (),
         )
         for one in recording.answers
+        for prompt in [tuple(LetterTokenizer().encode(texts[one.prompt.id]))]
     )
+
+
+def said(prompt: tuple[int, ...], answer: tuple[int, ...]) -> tuple[float, ...]:
+    """The probability of each token of an answer, by the table of the fake model."""
+    table, context = random_table(1, VOCABULARY), prompt + answer
+    rows = [table(context[:place]) for place in range(len(prompt), len(context))]
+    return tuple(1 / float(np.exp(row - row.max()).sum()) for row in rows)
 
 
 def test_a_replay_predicts_what_was_measured_on_the_same_curve(tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 """Recorded answers, from a run's folder and from the store."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from slipstream.bench import first_light, stack
+from slipstream.bench.ablation import Single
 from slipstream.bench.arms import STACK
 from slipstream.bench.cell import Arm, Cell
 from slipstream.bench.compare import BASELINE
@@ -13,8 +15,9 @@ from slipstream.bench.record import RunRecord
 from slipstream.bench.recordings import of_folder, of_store
 from slipstream.bench.store_rows import StoredRun, WholeRun
 from slipstream.bench.workload import Prompt
+from slipstream.control.curve import VerifyCost
 from slipstream.core.errors import StateFileError
-from tests.bench.made import fake_session
+from tests.bench.made import CURVE, fake_session
 
 PROMPTS = (Prompt("a", "edit", "abcabcabc"), Prompt("b", "chat", "hgfe"))
 SUITE = Suite("edits", PROMPTS, 24)
@@ -36,6 +39,23 @@ def test_a_folder_of_bench_stack(tmp_path: Path) -> None:
     assert len(found.measured.samples) == 2 * 2 * 2
     assert found.sources <= {"suffix", "reference"}
     assert found.round_ms == {BASELINE: 0.0, STACK: 0.0}
+    assert (found.costs, found.step_ms) == ({}, 0.0)
+
+
+def test_a_finished_run_s_curve_is_taken_to_what_its_passes_cost(tmp_path: Path) -> None:
+    session, record = fake_session(tmp_path), RunRecord(tmp_path / "run")
+    record.begin({})
+    stack.measure(session, "m.gguf", SUITE, Single("suffix", 4, 1.0, 1.0), 1, record, session.loop.clock)
+    report = record.folder / "report.json"
+    half = {str(width): ms / CURVE[1] / 2 for width, ms in CURVE.items() if width > 1}
+    curves = {"m.gguf": {"ratios": half, "draft_step": {"draft_model": 0.25}}}
+    report.write_text(json.dumps({"curves": curves}))
+    (found,) = of_folder(record)
+    assert VerifyCost({0: dict(found.costs)}).costs(0) == pytest.approx(VerifyCost({0: dict(CURVE)}).costs(0))
+    assert found.step_ms == pytest.approx(2 * 0.25 * CURVE[1])
+    report.write_text("[")
+    with pytest.raises(StateFileError, match="no report"):
+        of_folder(record)
 
 
 def test_a_folder_of_first_light(tmp_path: Path) -> None:
@@ -52,7 +72,7 @@ def test_something_else_than_a_run(tmp_path: Path) -> None:
 
 
 def arm(name: str, role: str, **settings: object) -> Arm:
-    return Arm(name=name, role=role, configuration={"model": "m.gguf", "settings": settings})  # type: ignore[arg-type]
+    return Arm(name=name, role=role, configuration={"settings": {"model": "m.gguf", **settings}})  # type: ignore[arg-type]
 
 
 def cell(arm: str, prompt: str, seconds: float, **values: object) -> Cell:

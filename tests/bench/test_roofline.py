@@ -1,6 +1,7 @@
 """The roofline: it gives the measured curve back, and more bandwidth or cores never cost time."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -21,8 +22,8 @@ tables = st.dictionaries(st.integers(2, 64), st.floats(1.0, 2000.0), min_size=1,
 )
 
 
-def machine(cores: int, bandwidth: float, **changes: float) -> Machine:
-    values = {"clock_ghz": 2.6, "layer_ms": HERE.layer_ms, "peak_bandwidth": bandwidth, **changes}
+def machine(cores: int, bandwidth: float, **changes: Any) -> Machine:
+    values: dict[str, Any] = {"clock_ghz": 2.6, "layer_ms": HERE.layer_ms, "peak_bandwidth": bandwidth, **changes}
     return Machine(name="m", title="m", cores=cores, **values)
 
 

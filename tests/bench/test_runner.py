@@ -1,7 +1,7 @@
 """The runner: what is measured and in which order, what survives failures and Ctrl-C, and what is gone on with."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,7 +44,7 @@ class Work:
 
         found = measure(
             run, plan, made, self.store, self.limits,
-            canary=self.canary, report=self.reports.append, clock=clock, now=lambda: 5.0,
+            canary=self.canary, history=(3.0, 4.0), report=self.reports.append, clock=clock, now=lambda: 5.0,
         )  # fmt: skip
         assert not any(arm.running for arm in made.values())
         return found
@@ -144,8 +144,6 @@ def test_ctrl_c_keeps_everything_and_the_run_is_gone_on_with() -> None:
         assert extra <= 1, "at most one cell of the pair that was cut in two"
 
 
-
-
 def test_a_failed_cell_is_retried_once_with_its_baseline() -> None:
     plan = Plan(prompts=TWO, pairs=1)
     work = Work({OTHER: fails(("edit1", 0))})
@@ -201,7 +199,8 @@ class Bird:
     def after(self) -> Cell:
         return cell("canary", "canary", 1)
 
-    def doubt(self, before: Cell, after: Cell) -> str:
+    def doubt(self, before: Cell, after: Cell, history: Sequence[float]) -> str:
+        assert history == (3.0, 4.0)
         assert (before.repetition, after.repetition) == (0, 1)
         return self.says
 

@@ -66,5 +66,5 @@ def test_an_unreadable_lock_file_still_locks(tmp_path: Path) -> None:
 
 def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StateFileError, match="a part of the path is a file"):
+    with pytest.raises(StateFileError, match="can't be opened: file exists"):
         RunnerLock(tmp_path / "file" / "store").__enter__()

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -282,13 +283,36 @@ def test_a_whole_run_is_stored_or_nothing_of_it(store: ResultStore) -> None:
     with pytest.raises(RequestError, match="can't be stored: CHECK"):
         store.add(broken)
     assert len(store.runs()) == 1
-    for wrong in ({"seconds": "fast"}, {"tokens": 1.5}, {"tokens": []}, {"warm": "no"}, {"answer": None}):
+    wrongs: list[dict[str, Any]] = [
+        {"seconds": "fast"}, {"tokens": 1.5}, {"tokens": []}, {"warm": "no"}, {"answer": None},
+    ]  # fmt: skip
+    for wrong in wrongs:
         with pytest.raises(RequestError, match="can't be stored"):
             store.add(replace(broken, cells=(make_cell(**wrong),)))
     store.add(replace(broken, cells=(make_cell(),)))
     assert store.run("other").cells == 1
     with pytest.raises(RequestError, match="already stored"):
         store.add(replace(broken, cells=()))
+
+
+def test_a_run_that_was_killed_is_interrupted_once_another_begins(store: ResultStore) -> None:
+    store.begin(replace(RUN, id="killed"))
+    store.begin(replace(RUN, id="next"))
+    assert (store.run("killed").state, store.run("next").state) == ("interrupted", "running")
+
+
+def test_canaries_are_told_of_the_same_host_and_build(store: ResultStore) -> None:
+    host = {"cpu": "Made 9", "cores": 2, "quota": None, "engine": "b1", "load": [1.0, 1.0, 1.0]}
+    for number, attestation in enumerate([host, host, host | {"engine": "b2"}, host | {"load": [9.0, 9.0, 9.0]}, {}]):
+        name = f"canary {number}"
+        store.begin(replace(RUN, id=name, started=float(number), attestation=attestation))
+        for seconds, status in ((2.0, "ok"), (4.0, "ok"), (0.1, "failed")):
+            rate: dict[str, Any] = {"tokens": 8 * (number + 1), "seconds": seconds, "status": status}
+            store.append(name, make_cell(arm="canary", prompt="canary", **rate))
+    mine = replace(RUN, id="canary 1", attestation=host)
+    assert store.canaries(mine) == [3.0, 12.0]
+    store.retract("canary 3", "wrong clock")
+    assert store.canaries(mine) == [3.0]
 
 
 def test_a_store_of_a_newer_version_is_left_alone(path: Path) -> None:
@@ -322,14 +346,14 @@ def test_a_damaged_store_is_refused_in_one_line(path: Path, damage: str) -> None
             "cut": whole[: len(whole) // 2],
         }[damage]
     )
-    with pytest.raises(StateFileError, match="can't be .*: it is damaged") as caught, ResultStore.open(path) as store:
+    with pytest.raises(StateFileError, match=r"can't be .*: it is damaged") as caught, ResultStore.open(path) as store:
         store.cells(RUN.id)
     assert "\n" not in str(caught.value) and caught.value.hint
 
 
 def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StateFileError, match="a part of the path is a file"):
+    with pytest.raises(StateFileError, match="can't be opened: file exists"):
         ResultStore.open(tmp_path / "file" / FILE)
     with pytest.raises(StateFileError, match="can't be opened"):
         ResultStore.open(tmp_path)

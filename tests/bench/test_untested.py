@@ -31,7 +31,7 @@ def entries(store: ResultStore, *models: Model, others: bool = False) -> dict[tu
     return {(entry.model.name, entry.method, entry.task): entry.visit for entry in found}
 
 
-def tested(store: ResultStore, *models: Model, others: bool = False) -> dict[tuple[str, str, str], Visit]:
+def visited(store: ResultStore, *models: Model, others: bool = False) -> dict[tuple[str, str, str], Visit]:
     return {place: visit for place, visit in entries(store, *models, others=others).items() if visit}
 
 
@@ -49,15 +49,15 @@ def test_a_method_that_was_tried_on_one_task_is_untested_on_the_others(store: Re
     store.append(make_run().id, make_cell())
     store.append(make_run().id, make_cell(repetition=1, started=1002.5, task="copy"))
     store.append(make_run().id, make_cell(task="chat", status="failed"))
-    assert tested(store, TINY) == {
+    assert visited(store, TINY) == {
         ("tiny", "suffix", "edit"): Visit(make_run().id, 1002.5, "0.3.36-b1-abcd", False, 1)
     }
 
 
 def test_a_model_is_what_its_file_holds_not_what_it_is_called(store: ResultStore) -> None:
     store.append(make_run().id, make_cell())
-    assert tested(store, Model("f" * 32, "renamed"))
-    assert not tested(store, Model("e" * 32, "tiny"))
+    assert visited(store, Model("f" * 32, "renamed"))
+    assert not visited(store, Model("e" * 32, "tiny"))
 
 
 def test_the_newest_visit_counts_and_its_engine(store: ResultStore) -> None:
@@ -66,18 +66,18 @@ def test_the_newest_visit_counts_and_its_engine(store: ResultStore) -> None:
         store.begin(run)
         store.append(name, make_cell(started=started))
     store.append(make_run().id, make_cell())
-    (visit,) = tested(store, TINY).values()
+    (visit,) = visited(store, TINY).values()
     assert (visit.run, visit.engine) == ("newer", "b2")
 
 
 def test_retracted_runs_canaries_and_random_tokens_are_no_trials(store: ResultStore) -> None:
     store.append(make_run().id, make_cell("canary", task="canary"))
     store.append(make_run().id, make_cell(task="synthetic"))
-    assert not tested(store, TINY)
+    assert not visited(store, TINY)
     store.append(make_run().id, make_cell())
-    assert tested(store, TINY)
+    assert visited(store, TINY)
     store.retract(make_run().id, "wrong")
-    assert not tested(store, TINY)
+    assert not visited(store, TINY)
 
 
 def test_measured_models_methods_and_tasks_beyond_ours_are_shown_too(store: ResultStore) -> None:
@@ -86,7 +86,7 @@ def test_measured_models_methods_and_tasks_beyond_ours_are_shown_too(store: Resu
     store.append("moe", make_cell("half", task="knitting"))
     result = Recorded(model="big", method="eagle", task="code", rate=3.0, source="a blog", measured=7.0)
     store.add(recorded_run(result, "elsewhere", (), 9.0))
-    found = tested(store, others=True)
+    found = visited(store, others=True)
     assert set(found) == {("moe", "4 experts", "other"), ("big", "eagle", "code")}
     assert found["big", "eagle", "code"].external and found["big", "eagle", "code"].at == 7.0
     assert ("big", "4 experts", "other") in entries(store, others=True)
@@ -97,7 +97,7 @@ def test_a_run_that_names_no_model_but_attests_one_is_of_that(store: ResultStore
     run = make_run("nameless", arms=(Arm(name="suffix", configuration={"draft": "suffix"}),))
     store.begin(run)
     store.append(run.id, make_cell())
-    assert set(tested(store, TINY)) == {("tiny", "suffix", "edit")}
+    assert set(visited(store, TINY)) == {("tiny", "suffix", "edit")}
 
 
 def test_models_are_found_in_files_and_folders(tmp_path: Path) -> None:

@@ -44,9 +44,7 @@ def stored(own_world: Path) -> ResultStore:
     return ResultStore.open(own_world / "root" / "results" / FILE)
 
 
-def test_compare_as_json(
-    line: Callable[..., list[str]], own_world: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_compare_as_json(line: Callable[..., list[str]], own_world: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(line("compare", "--json")) == 0
     found = json.loads(capsys.readouterr().out)
     assert [(arm["name"], arm["role"]) for arm in found["arms"]] == [

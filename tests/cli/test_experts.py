@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 
+from slipstream import assembly
 from slipstream.assembly import Options, open_session
 from slipstream.bench.store import FILE, ResultStore
 from slipstream.cli import main as cli
+from slipstream.control.curve import VerifyCost
 from slipstream.engine.expert_count import experts_used
 from tests.cli.conftest import Refuses
 from tests.engine.tiny_experts import moe
+from tests.isolation import eager_curve
 
 TEMPLATE = "{{ messages[-1].content }}"
 
@@ -80,9 +83,7 @@ def test_headers_only(mixture: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "8 of 8 experts a token, and 8 that all tokens use" in capsys.readouterr().out
 
 
-def test_refusals_come_before_the_model_is_loaded(
-    mixture: Path, tiny: Path, own_world: Path, refuses: Refuses
-) -> None:
+def test_refusals_come_before_the_model_is_loaded(mixture: Path, tiny: Path, own_world: Path, refuses: Refuses) -> None:
     refuses(2, "has no experts: it is dense", "experts", tiny)
     refuses(2, "--counts '4;2' can't be read", "experts", "--counts", "4;2")
     refuses(2, "1 of 8 experts is less than a quarter.*\n.*--force", "experts", "--use", "1")
@@ -97,7 +98,14 @@ def test_refusals_come_before_the_model_is_loaded(
     refuses(2, "9 experts a token", "run", "x", "--override-kv", "deepseek.expert_used_count=int:9")
 
 
-def test_drafts_for_itself_with_fewer(mixture: Path, capsys: pytest.CaptureFixture[str], refuses: Refuses) -> None:
+def test_drafts_for_itself_with_fewer(
+    mixture: Path, capsys: pytest.CaptureFixture[str], refuses: Refuses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # On a model as tiny as this one drafting never pays; made-up costs say that it does.
+    cheap = VerifyCost({64: {1: 0.01, 64: 0.02}})
+    monkeypatch.setattr(
+        assembly, "measure_cost", lambda *arguments, coarse=False, **options: cheap if coarse else eager_curve()
+    )
     command = ["run", "one two three", "-n", "24", "--no-memory", "--json", "--ignore-end", "-c", "128"]
     assert cli.main([*command, "--draft", "off"]) == 0
     plain = json.loads(capsys.readouterr().out)

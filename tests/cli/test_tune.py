@@ -11,6 +11,7 @@ import pytest
 
 import slipstream
 from slipstream.bench.cell import Cell
+from slipstream.bench.doubts import Limits
 from slipstream.bench.schedule import Block
 from slipstream.bench.store import FILE, ResultStore
 from slipstream.bench.workload import Prompt
@@ -220,7 +221,7 @@ def test_a_child_measures(tiny: Path) -> None:
             drafts=(), knobs=(), limits={}, text=None, others=1.0, context=256,
         )
     )  # fmt: skip
-    measure = measuring.launches(work._arm, measuring.Limits())
+    measure = measuring.launches(work._arm, Limits())
     launch = measure(DEFAULT, work.tasks[0].chosen[:1])
     (cell,) = launch.cells
     assert cell.status == "ok" and 0 < cell.tokens <= 8 and cell.seconds > 0, cell.reason

@@ -45,4 +45,4 @@ def test_help_does_not_list_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--help"]) == 0
     assert "worker" not in capsys.readouterr().out
     assert cli.main(["worker", "--help"]) == 0
-    assert "JOB" in capsys.readouterr().out
+    assert "{job}" in capsys.readouterr().out

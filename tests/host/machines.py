@@ -57,7 +57,9 @@ def server(cores: int = 4) -> dict[str, str]:
         first, last = node * cores, node * cores + cores - 1
         files |= {
             f"sys/devices/system/node/node{node}/cpulist": f"{first}-{last}\n",
-            f"sys/devices/system/node/node{node}/meminfo": f"Node {node} MemTotal:  2048 kB\nNode {node} MemFree: 8 kB\n",
+            f"sys/devices/system/node/node{node}/meminfo": (
+                f"Node {node} MemTotal:  2048 kB\nNode {node} MemFree: 8 kB\n"
+            ),
         }
     return files | {
         "sys/devices/system/cpu/cpufreq/boost": "1\n",

@@ -13,7 +13,9 @@ HYPERVISOR = "model name\t: AMD EPYC\nflags\t\t: fpu hypervisor avx2\n"
 
 
 def read(root: Path) -> Attestation:
-    return attest.read(root, models={"m.gguf": "abc"}, argv=["slipstream", "run"], environ={"OMP_NUM_THREADS": "4"}, taken=1e9)
+    return attest.read(
+        root, models={"m.gguf": "abc"}, argv=["slipstream", "run"], environ={"OMP_NUM_THREADS": "4"}, taken=1e9
+    )
 
 
 def test_a_server_tells_everything(tmp_path: Path) -> None:

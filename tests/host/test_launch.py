@@ -17,14 +17,43 @@ def test_only_what_can_change_speed_and_never_a_secret() -> None:
 
 
 def test_home_folders_and_secrets_leave_the_command_line() -> None:
-    argv = ["/home/ann/bin/slipstream", "run", "-m", "/Users/bob/m.gguf", "--api-key", "sesame", "--hf-token=x", "-n", "8"]
+    argv = [
+        "/home/ann/bin/slipstream",
+        "run",
+        "-m",
+        "/Users/bob/m.gguf",
+        "--api-key",
+        "sesame",
+        "--hf-token=x",
+        "-n",
+        "8",
+    ]
     shown = launch.arguments(argv)
-    assert shown == ("~/bin/slipstream", "run", "-m", "~/m.gguf", "--api-key", "(hidden)", "--hf-token=(hidden)", "-n", "8")
+    assert shown == (
+        "~/bin/slipstream",
+        "run",
+        "-m",
+        "~/m.gguf",
+        "--api-key",
+        "(hidden)",
+        "--hf-token=(hidden)",
+        "-n",
+        "8",
+    )
 
 
 def test_harmless_options_that_sound_alike_stay() -> None:
     argv = ["--max-tokens", "64", "--key-type", "q8_0", "--tokenizer", "x", "--root=/root/x", "/data/root/y", "/rooted"]
-    assert launch.arguments(argv) == ("--max-tokens", "64", "--key-type", "q8_0", "--tokenizer", "x", "--root=~/x", *argv[7:])
+    assert launch.arguments(argv) == (
+        "--max-tokens",
+        "64",
+        "--key-type",
+        "q8_0",
+        "--tokenizer",
+        "x",
+        "--root=~/x",
+        *argv[7:],
+    )
 
 
 @given(st.lists(st.text(max_size=12)))

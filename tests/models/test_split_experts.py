@@ -54,11 +54,11 @@ def test_refuses_what_it_can_not_split(tmp_path: Path) -> None:
         write_split(source, source, texts(1, 8))
     with pytest.raises(RequestError, match="it is a qwen2"):
         write_split(tiny_gguf.write_gguf(tmp_path / "q.gguf", *plain("qwen2")), out, texts(1, 8))
-    with pytest.raises(RequestError, match="it has a tensor blk.0.attn_q.bias"):
+    with pytest.raises(RequestError, match=r"it has a tensor blk\.0\.attn_q\.bias"):
         metadata, tensors = plain("llama")
         tensors["blk.0.attn_q.bias"] = tiny_gguf.ones(tiny_gguf.EMBEDDING)
         write_split(tiny_gguf.write_gguf(tmp_path / "b.gguf", metadata, tensors), out, texts(1, 8))
-    with pytest.raises(RequestError, match="rope.scaling.type is yarn"):
+    with pytest.raises(RequestError, match=r"rope\.scaling\.type is yarn"):
         metadata, tensors = plain("llama")
         metadata["llama.rope.scaling.type"] = "yarn"
         write_split(tiny_gguf.write_gguf(tmp_path / "y.gguf", metadata, tensors), out, texts(1, 8))

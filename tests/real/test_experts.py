@@ -18,8 +18,8 @@ from slipstream.engine.target import LlamaTarget
 from slipstream.engine.tokenizer import LlamaTokenizer
 
 KEY = "deepseek.expert_used_count"
-MOST_LOSS = {8: 1.01, 6: 1.35, 4: 2.0}
-"""Perplexity against the dense model's, by number of experts."""
+MOST_LOSS = {8: 1.01, 6: 1.25, 4: 1.6, 2: 2.4}
+"""Perplexity against the dense model's, by number of experts: measured 1.00, 1.15, 1.41 and 1.98, and some room."""
 
 pytestmark = pytest.mark.real
 

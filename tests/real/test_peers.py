@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from tests.conftest import find_model
 
 from slipstream.bench.doubts import Limits, judged
 from slipstream.bench.peers import catalog, llama_server
@@ -13,7 +14,6 @@ from slipstream.bench.workload import Prompt, built_in
 from slipstream.engine.chat import open_chat_template
 from slipstream.engine.model import LlamaModel
 from slipstream.engine.tokenizer import LlamaTokenizer
-from tests.conftest import find_model
 
 PROMPTS = [prompt for prompt in built_in() if prompt.task == "edit"][:2]
 MODEL, DRAFT = "Qwen2.5-Coder-1.5B-Instruct.Q4_K_M.gguf", "Qwen2.5-Coder-0.5B-Instruct.Q4_K_M.gguf"

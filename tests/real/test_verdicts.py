@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from tests.bench.paired import ARMS, BASE, OTHER, MemoryStore, run_of
 
 from slipstream.assembly import Options, open_session
 from slipstream.bench.cell import Arm, Cell
@@ -14,7 +15,6 @@ from slipstream.bench.runner import Plan, measure
 from slipstream.bench.schedule import default_pairs
 from slipstream.bench.session_arm import Generation, SessionArm, Stage
 from slipstream.bench.workload import Prompt, built_in, pick
-from tests.bench.paired import ARMS, BASE, OTHER, MemoryStore, run_of
 
 pytestmark = pytest.mark.real
 

@@ -63,7 +63,9 @@ def test_every_prompt_is_measured_in_one_start() -> None:
 
 
 def test_answers_are_judged() -> None:
-    assert [(cell.status, cell.reason) for cell in run(Arm(answer=""), configuration("x"))] == [("garbage", "empty")] * 3
+    assert [(cell.status, cell.reason) for cell in run(Arm(answer=""), configuration("x"))] == [
+        ("garbage", "empty")
+    ] * 3
 
 
 @pytest.mark.parametrize(

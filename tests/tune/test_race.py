@@ -66,7 +66,7 @@ def test_work_between_anchors_that_part_is_thrown_away_and_repeated_after_a_paus
 
 
 def test_a_machine_that_never_rests_measures_nothing() -> None:
-    machine = exact(drift=lambda launch: 0.0 if launch < 4 else 0.2 * (launch % 2))
+    machine = exact(drift=lambda launch: -0.1 * max(0, launch - 3))
     found = race(machine, PARTED)
     found.measure_noise(PROMPTS, 2)
     found.run([FAST], PROMPTS, math.inf)
@@ -78,7 +78,21 @@ def test_what_would_not_end_in_time_is_left_alone() -> None:
     found = race(exact(), PARTED)
     found.measure_noise(PROMPTS, 2)
     assert found.run([FAST], PROMPTS, found.spent + 1) == []
-    assert found.run([FAST], PROMPTS, found.spent + 3 * found.anchor_seconds) == [FAST]
+    assert found.run([FAST], PROMPTS, found.spent + 3 * len(PROMPTS) * found.entry(DEFAULT).seconds) == [FAST]
+
+
+def test_what_a_launch_takes_is_known_by_prompt() -> None:
+    """A rung on fewer prompts than the last one costs less: it must not be left out as too long."""
+    found = race(exact(), PARTED)
+    found.measure_noise(PROMPTS, 2)
+    group = [FAST, configuration("same")]
+    on_two = found.cost(group, 2)
+    assert found.cost(group, 4) == pytest.approx(2 * on_two)
+    found.run(group, PROMPTS * 4, math.inf)
+    assert found.cost(group, 2) < on_two
+    spent = found.spent
+    assert found.run(group, PROMPTS, spent + 30) == group
+    assert found.spent - spent < 30
 
 
 def test_garbage_on_a_prompt_that_the_default_answers_well_ends_it() -> None:
@@ -124,7 +138,7 @@ def test_a_mock_is_refused() -> None:
         made = machine(one, prompts)
         return Launch(tuple(replace(cell, seconds=1.0) for cell in made.cells), 1.0)
 
-    with pytest.raises(DegenerateObjective, match="exactly 96.000 tokens a second"):
+    with pytest.raises(DegenerateObjective, match=r"exactly 96\.000 tokens a second"):
         race(constant, tasks(2, "a", "b", "c")).measure_noise(
             [prompt for task in tasks(2, "a", "b", "c") for prompt in task.chosen], 2
         )

@@ -14,7 +14,7 @@ from slipstream.tune.tuning import Tuned, tune
 from tests.tune.simulated import Machine, configuration, race, tasks
 
 OPENING = [configuration(name) for name in ("threads", "flash", "mmap")]
-GAINS = {("threads",): 1.3, ("flash",): 0.8}
+GAINS: dict[tuple[str, ...], float] = {("threads",): 1.3, ("flash",): 0.8}
 
 
 class Interrupted:

@@ -74,6 +74,11 @@ def test_arms_and_claim_for_the_store(adopted: Tuned) -> None:
 
     assert adopted.check is not None
     claim = claim_of(adopted.check, "run-1", "decode")
-    assert (claim.arm, claim.baseline, claim.verdict, claim.standing) == ("threads True", "default", "faster", "optimum")
+    assert (claim.arm, claim.baseline, claim.verdict, claim.standing) == (
+        "threads True",
+        "default",
+        "faster",
+        "optimum",
+    )
     assert claim.low < claim.value < claim.high and claim.detectable >= claim.floor > 0
     assert claim.reason == "tokens a second of decoding, on prompts it was not chosen on"

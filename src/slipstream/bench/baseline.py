@@ -141,7 +141,7 @@ def child_arm(place: Place, model: Path, sizes: Sizes, folder: Path, seconds: fl
 
 @dataclass(frozen=True, slots=True)
 class Apart:
-    """A store for the runner that takes no claim over all cells: a mean of prompt speed and token speed says nothing."""
+    """A store for the runner that takes no claim over all cells: a mean of prompt and token speed says nothing."""
 
     store: Stores
 
@@ -238,7 +238,15 @@ COLUMNS = ("GB/s read", "of the triad")
 
 def titles(sizes: Sizes) -> list[str]:
     """Headings of the table."""
-    return ["threads", "NUMA", "batch", f"pp{sizes.prompt}", f"tg{sizes.answer}", *COLUMNS, *(f"r[{w}]" for w in WIDTHS)]
+    return [
+        "threads",
+        "NUMA",
+        "batch",
+        f"pp{sizes.prompt}",
+        f"tg{sizes.answer}",
+        *COLUMNS,
+        *(f"r[{w}]" for w in WIDTHS),
+    ]
 
 
 def texts(row: Mapping[str, Any], sizes: Sizes) -> list[str]:

@@ -1,5 +1,5 @@
-"""The program that measures one place of the baseline grid: it reads a job, loads the model there, and writes a cell for
-each line of it. Tokens are real text, taught to the model as if it had said them: nothing is sampled."""
+"""The program that measures one place of the baseline grid: it reads a job, loads the model there, and writes a cell
+for each line of it. Tokens are real text, taught to the model as if it had said them: nothing is sampled."""
 
 import json
 import sys
@@ -21,7 +21,9 @@ ROOM = 192
 """Tokens of context beside those of the prompt: what the verify-cost curve takes."""
 
 
-def cells(target: Target, text: Sequence[int], job: Mapping[str, Any], clock: Clock = time.perf_counter) -> Iterator[Cell]:
+def cells(
+    target: Target, text: Sequence[int], job: Mapping[str, Any], clock: Clock = time.perf_counter
+) -> Iterator[Cell]:
     """The job's cells, in order. `text` has at least as many tokens as the longest of them."""
     curve: list[float] = []
     for name in job["cells"]:

@@ -40,9 +40,7 @@ def plainly(session: Any) -> Generate:
     """The fixed prompt on an opened session (of the embedded model): greedy, without a drafter, of fixed length."""
 
     def generate() -> Generated:
-        request = session.request(
-            PROMPT, max_tokens=TOKENS, draft="off", remember=False, workload=ARM, ignore_end=True
-        )
+        request = session.request(PROMPT, max_tokens=TOKENS, draft="off", remember=False, workload=ARM, ignore_end=True)
         completion = session.generate(request)
         return Generated(completion.tokens, completion.stats.decode_ms / 1000)
 
@@ -69,9 +67,10 @@ class Canary:
     def doubt(self, before: Cell, after: Cell, history: Sequence[float] = ()) -> str:
         """Why the run between is suspect; "" if it isn't.
 
-        `history` are rates of earlier canaries on the same host and engine build: their median says what is usual, and
-        the band is 10 % of it or three median absolute deviations, whichever is more. Without enough of them the canary
-        before the run is the measure of the one after it. Too fast is as suspect as too slow: something has changed.
+        `history` are rates of earlier canaries on the same host and engine build, one a run: their median says what is
+        usual, and the band is 10 % of it or three median absolute deviations, whichever is more. Without enough of
+        them the canary before the run is the measure of the one after it. Too fast is as suspect as too
+        slow: something has changed.
         """
         for cell in (before, after):
             if cell.status != "ok" or not cell.rate:

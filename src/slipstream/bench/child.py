@@ -225,7 +225,5 @@ def environment(added: Mapping[str, str], inherited: Mapping[str, str] = os.envi
 
     A short list, so that it can be stored whole with a run: secrets of the user's shell are not on it.
     """
-    kept = {
-        name: value for name, value in inherited.items() if name in PASSED_ON or name.startswith(PASSED_ON_GROUPS)
-    }
+    kept = {name: value for name, value in inherited.items() if name in PASSED_ON or name.startswith(PASSED_ON_GROUPS)}
     return {**kept, **added}

@@ -36,7 +36,7 @@ class Load(Protocol):
 @dataclass(slots=True)
 class Loads:
     """Models loaded by number of experts: llama.cpp reads it at load and never again, so each number gets a load of its
-    own (requirement R20). At most `room` are open at once; `first` is the last to go. `loaded` lists every load made."""
+    own (requirement R20). At most `room` are open at once; `first` is the last to go. `loaded` lists every load."""
 
     open: Callable[[int], Loaded]
     first: int

@@ -26,7 +26,7 @@ def with_experts(base: Profile, experts: Experts, row: Row, whole: Row, run: str
             base,
             options={OVERRIDES: experts.override(row.experts)},
             files={},
-            evidence=(Evidence(kind=KIND, run=run, note=note, **measured),),
+            evidence=(Evidence(kind=KIND, run=run, options=(OVERRIDES,), note=note, **measured),),
         ),
     )
 

@@ -42,7 +42,7 @@ def arms_of(experts: Experts, counts: Sequence[int], model: str) -> tuple[Arm, .
 @dataclass(frozen=True, slots=True)
 class DraftUse:
     """The model with fewer experts as a drafter of the whole one: the share of its tokens that would stand, its pass in
-    plain passes of the whole model, and the speed-up predicted from both, with a 90 % interval. Output stays the same."""
+    plain passes of the whole model, and the speed-up predicted from both with its 90 % interval."""
 
     acceptance: float
     cost: float
@@ -55,9 +55,9 @@ class DraftUse:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One number of experts. `rate`: median tokens a second; `claim`: the paired comparison with the default (None: it
-    is the default, or nothing could be compared). `quality` has perplexity, divergence and score, as far as measured.
-    `tokens` is the mean length of an answer, of which the share `finished` came to their own end; `garbage` is the
-    share that nobody wants. `best`: no other number is both faster and closer to the whole model."""
+    is the default, or nothing could be compared). `quality` has perplexity, divergence, agreement and score, as far as
+    measured. `tokens` is the mean length of an answer, of which the share `finished` came to their own end; `garbage`
+    is the share that nobody wants. `best`: no other number is both faster and closer to the whole model."""
 
     experts: int
     limit: Limit
@@ -100,13 +100,11 @@ def rows_of(
 
 def undominated(points: Sequence[tuple[float, float]]) -> list[bool]:
     """Of points where more is better in both: whether no other is at least as good in both and better in one."""
-    return [
-        not any(other != one and other[0] >= one[0] and other[1] >= one[1] for other in points) for one in points
-    ]
+    return [not any(other != one and other[0] >= one[0] and other[1] >= one[1] for other in points) for one in points]
 
 
 def _row(experts: Experts, count: int, cells: Sequence[Cell], claim: Claim | None, draft: DraftUse | None) -> Row:
-    names = ("perplexity", "divergence", "score")
+    names = ("perplexity", "divergence", "agreement", "score")
     quality = {
         name: fmean(values) for name in names if (values := [c.figures[name] for c in cells if name in c.figures])
     }
@@ -128,5 +126,3 @@ def _row(experts: Experts, count: int, cells: Sequence[Cell], claim: Claim | Non
 def _loss(row: Row) -> float:
     """How far it is from the whole model, by the best figure there is."""
     return row.quality.get("perplexity", row.quality.get("divergence", 0.0))
-
-

@@ -16,6 +16,7 @@ from slipstream.bench.store_rows import UNKNOWN, Curve, Retraction, StoredRun, W
 FORMAT = "slipstream-results"
 VERSION = 1
 Table = Literal["cells", "claims"]
+TABLES: tuple[Table, ...] = ("cells", "claims")
 
 
 def to_json(runs: Iterable[tuple[WholeRun, Sequence[Claim]]]) -> dict[str, Any]:
@@ -40,7 +41,8 @@ def run_json(whole: WholeRun, now: Sequence[Claim]) -> dict[str, Any]:
     cells = [asdict(cell) | {"rate": cell.rate} for cell in whole.cells]
     retractions = [asdict(retraction) for retraction in whole.retractions]
     parts = {"cells": cells, "claims": claims, "curves": curves, "retractions": retractions}
-    return finite({**asdict(whole.run), **parts})
+    made_json: dict[str, Any] = finite({**asdict(whole.run), **parts})
+    return made_json
 
 
 def from_json(value: Mapping[str, Any]) -> list[WholeRun]:

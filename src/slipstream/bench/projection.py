@@ -9,7 +9,7 @@ from slipstream.bench.arms import STACK
 from slipstream.bench.compare import BASELINE, Comparison, Run, Sample, interleave
 from slipstream.bench.known import Known, KnownDraft, KnownTarget
 from slipstream.bench.machine import Machine
-from slipstream.bench.recordings import ROUND_MS, Recording
+from slipstream.bench.recordings import DRAFT, ROUND_MS, Recording
 from slipstream.bench.roofline import Roofline, Work, calibrate, project
 from slipstream.bench.workload import Prompt
 from slipstream.control.calibration import Calibration
@@ -24,7 +24,6 @@ from slipstream.engine.fake import FakeClock
 LABEL = "projection"
 GOOD = 0.15
 """Error against this machine's own measurement up to which the model counts as good."""
-DRAFT = "draft_model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +118,7 @@ def replay(
         def run(prompt: Prompt, repetition: int) -> Sample:
             one = by_id[prompt.id]
             target.round_ms = round_ms.get(name, ROUND_MS)
-            request = Request(
-                one.prompt, len(one.answer), draft=choice, remember=False, workload=f"{name}: {one.task}"
-            )
+            request = Request(one.prompt, len(one.answer), draft=choice, remember=False, workload=one.task)
             slot = loop.submit(request)
             tokens = tuple(token for chunk in loop.drive(slot) for token in chunk.tokens)
             if tokens != one.answer:
@@ -179,15 +176,17 @@ def roofline(costed: Costed, here: Machine) -> Roofline:
 
 
 def checks(subject: Subject, recording: Recording) -> list[Check]:
-    """The stack's speed-up as it was measured in `recording` (of the subject's model), against what its curve and the
-    subject's answers predict, by task and in all. Empty if nothing comparable was measured: no stack, or one that used
-    sources of which there is no record."""
+    """The stack's speed-up as it was measured in `recording` (of the subject's model), against what the curve of that
+    time (today's if it wasn't stored) and the subject's answers predict, by task and in all. Empty if nothing
+    comparable was measured: no stack, or one that used sources of which there is no record."""
     replayable = {*catalog.names(free=True), *([DRAFT] if subject.draft else [])}
     names = {prompt for prompt in recording.measured.prompts() if recording.measured.pairs(STACK, prompt)}
     known = [one for one in subject.known if one.id in names]
     if not known or not recording.sources <= replayable:
         return []
-    found = replay(known, subject.model.curve, subject.round_ms, subject.draft.curve if subject.draft else None)
+    curve = VerifyCost({0: dict(recording.costs)}) if recording.costs else subject.model.curve
+    draft = _paced(subject.draft.curve, recording.step_ms) if subject.draft else None
+    found = replay(known, curve, recording.round_ms, draft)
     tasks: list[str | None] = [*found.tasks()]
     return [
         Check(
@@ -200,6 +199,12 @@ def checks(subject: Subject, recording: Recording) -> list[Check]:
         )
         for task in ([*tasks, None] if len(tasks) > 1 else tasks)
     ]
+
+
+def _paced(curve: VerifyCost, step_ms: float) -> VerifyCost:
+    """The curve, its plain pass at so many milliseconds (0: as it is)."""
+    pace = step_ms / curve.costs(0)[1] if step_ms else 1.0
+    return VerifyCost({depth: {width: pace * ms for width, ms in row.items()} for depth, row in curve.table.items()})
 
 
 def assumptions(subject: Subject, here: Machine, machines: Sequence[Machine]) -> list[str]:

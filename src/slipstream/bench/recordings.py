@@ -1,8 +1,10 @@
 """Recorded answers, from wherever they were stored: what a model said plainly, and how fast the stack was then."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
+from typing import Any
 
 from slipstream.bench.arms import STACK
 from slipstream.bench.cell import Cell
@@ -11,8 +13,13 @@ from slipstream.bench.record import Entry, RunRecord
 from slipstream.bench.store_rows import WholeRun
 from slipstream.bench.untested import measured_model
 from slipstream.bench.workload import Prompt
+from slipstream.control.curve import VerifyCost
+from slipstream.core.errors import StateFileError
 from slipstream.core.stats import SourceStats, Stats
 
+DRAFT = "draft_model"
+OFTEN = 8
+"""Passes of a width from which on their median is believed more than the curve."""
 ROUND_MS = 0.2
 """What a round takes besides its passes, where it wasn't recorded: typical of a small server core."""
 
@@ -28,13 +35,17 @@ class Answered:
 @dataclass(frozen=True, slots=True)
 class Recording:
     """One model's part of a run. `measured` holds the plain arm and the stack, as timed then; `round_ms` is what a
-    round took besides its passes, by arm; `source` names the run."""
+    round took besides its passes, by arm; `source` names the run. `costs` are milliseconds of a pass by width and
+    `step_ms` of a draft model's, as they were then: a machine is another one an hour later. Empty and 0 if they weren't
+    stored."""
 
     source: str
     model: str
     answers: tuple[Answered, ...]
     measured: Comparison
     round_ms: Mapping[str, float] = field(default_factory=dict)
+    costs: Mapping[int, float] = field(default_factory=dict)
+    step_ms: float = 0.0
 
     @property
     def sources(self) -> frozenset[str]:
@@ -53,10 +64,23 @@ def of_folder(record: RunRecord) -> list[Recording]:
     for entry in record.entries():
         if suites.setdefault((entry.model, entry.sample.prompt.id), entry.suite) == entry.suite:
             entries.setdefault(entry.model, []).append(entry)
-    return [_of_entries(record.folder.name, model, found) for model, found in entries.items()]
+    curves = _curves(record)
+    return [_of_entries(record.folder.name, model, found, curves.get(model, {})) for model, found in entries.items()]
 
 
-def _of_entries(source: str, model: str, entries: Sequence[Entry]) -> Recording:
+def _curves(record: RunRecord) -> Mapping[str, Any]:
+    """By model, what a finished run of `bench stack` reports of its curves, in plain passes."""
+    file = record.folder / "report.json"
+    try:
+        found: Mapping[str, Any] = json.loads(file.read_text("utf-8")).get("curves", {})
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, AttributeError) as error:
+        raise StateFileError(f"{file} is no report: {error}", hint="remove it, or name another run") from None
+    return found
+
+
+def _of_entries(source: str, model: str, entries: Sequence[Entry], curve: Mapping[str, Any]) -> Recording:
     plain = [entry.sample for entry in entries if entry.sample.arm == BASELINE]
     timed = {(e.sample.prompt.id, e.sample.arm, e.sample.repetition): e.sample for e in entries}
     arms = (BASELINE, STACK)
@@ -65,13 +89,38 @@ def _of_entries(source: str, model: str, entries: Sequence[Entry]) -> Recording:
         arm: [times.total - times.target for entry in entries if entry.sample.arm == arm for times in entry.rounds]
         for arm in arms
     }
+    costs, step_ms = _costs(entries, curve)
     return Recording(
         source,
         model,
         _first((sample.prompt, sample.tokens) for sample in plain),
         Comparison(samples),
         {arm: median(values) for arm, values in besides.items() if values},
+        costs,
+        step_ms,
     )
+
+
+def _costs(entries: Sequence[Entry], curve: Mapping[str, Any]) -> tuple[dict[int, float], float]:
+    """Milliseconds by width, and of a draft model's pass: the reported curve, taken to what passes really cost in the
+    generations without a draft model. A curve is measured once, before hours of generating; plain passes wait for
+    memory, all others mostly compute, so the two have a pace each, and a draft model goes with the latter."""
+    seen: dict[int, list[float]] = {}
+    for entry in entries:
+        if DRAFT not in entry.sample.stats.sources:
+            for times in entry.rounds:
+                seen.setdefault(times.width, []).append(times.target)
+    ratios = {int(width): float(ratio) for width, ratio in curve.get("ratios", {}).items()}
+    if not ratios or 1 not in seen:
+        return {}, 0.0
+    plain_ms = median(seen[1])
+    expected = VerifyCost({0: {1: plain_ms} | {width: plain_ms * ratio for width, ratio in ratios.items()}})
+    costs = expected.costs(0)
+    paces = [ms / costs[width] for width, found in seen.items() if 1 < width < len(costs) for ms in found]
+    pace = median(paces) if paces else 1.0
+    wide = {width: pace * plain_ms * ratio for width, ratio in ratios.items()}
+    often = {width: median(found) for width, found in seen.items() if len(found) >= OFTEN and width < len(costs)}
+    return {1: plain_ms} | wide | often, pace * plain_ms * curve.get("draft_step", {}).get(DRAFT, 0.0)
 
 
 def of_store(whole: WholeRun) -> list[Recording]:

@@ -52,11 +52,12 @@ class Stores(Protocol):
 
 
 class Canary(Protocol):
-    """A fixed cell before and after a run, and why they speak against it ("" if they don't)."""
+    """A fixed cell before and after a run, and why they speak against it ("" if they don't); `history` are tokens a
+    second of earlier ones."""
 
     def before(self) -> Cell: ...
     def after(self) -> Cell: ...
-    def doubt(self, before: Cell, after: Cell) -> str: ...
+    def doubt(self, before: Cell, after: Cell, history: Sequence[float], /) -> str: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,11 +108,14 @@ def measure(
     limits: Limits,
     *,
     canary: Canary | None = None,
+    history: Sequence[float] = (),
     report: Report = lambda progress: None,
     clock: Callable[[], float] = time.monotonic,
     now: Callable[[], float] = time.time,
 ) -> Outcome:
     """Measure a run, whose arms are in `arms` by name; one of role "repeat" may be left out there, it is the baseline.
+
+    `history` is what the canary may take as usual.
 
     What the store holds of the run already is left out, but the baseline is measured again beside a missing cell: a
     pair belongs to one window. Ctrl-C ends the run as "interrupted", without claims in the store. Raises what the store
@@ -125,7 +129,7 @@ def measure(
         before = _visit(canary.before, work) if canary else None
         work.everything()
         if canary and before:
-            suspect = canary.doubt(before, _visit(canary.after, work))
+            suspect = canary.doubt(before, _visit(canary.after, work), history)
         for claim in work.claims():
             store.claim(claim)
         state = "complete"
@@ -178,7 +182,9 @@ class _Work:
         second = self._part(candidates, plan.chosen, plan.pairs, plan.checks)
         self.total = sum(map(_size, (*first, *second))) + 2 * plan.pairs * len(plan.held)
         self._run((*first, *second))
-        best = winner(claims_of(self.run.id, self.run.arms, self.cells, plan.chosen), self.run.arms) if plan.held else ""
+        best = (
+            winner(claims_of(self.run.id, self.run.arms, self.cells, plan.chosen), self.run.arms) if plan.held else ""
+        )
         if best:
             third = self._part([best], plan.held, plan.pairs, plan.checks)
             self.total = self.done + sum(map(_size, third))

@@ -15,7 +15,11 @@ HEAVY = 8
 
 
 def make(destination: Path, *, source: Path | None = None, copies: int = 1, experts: int = 8) -> Path:
-    """Write it and return `destination`; in some ten seconds. Raises what `write_split` raises."""
+    """Write it and return `destination`; in some fifteen seconds. Raises what `write_split` raises.
+
+    Made of the embedded model, perplexity on the sample that ships is the dense one's with all eight experts, 1.15
+    times that with six, 1.41 with four and 1.98 with two.
+    """
     file = source or embedded_model()
     return write_split(file, destination, calibration(file), experts=experts, copies=copies)
 

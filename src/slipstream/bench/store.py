@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from slipstream.bench import standing as standings
 from slipstream.bench import store_rows as rows
+from slipstream.bench.canary import ARM as CANARY
 from slipstream.bench.cell import Cell, Run
 from slipstream.bench.claim import Claim, Standing
 from slipstream.bench.standing import Reach
@@ -37,6 +38,14 @@ _RUNS = """SELECT runs.*,
 _REPORTS = """SELECT * FROM reports WHERE NOT EXISTS (
     SELECT 1 FROM reports AS later WHERE later.path = reports.path AND later.rowid > reports.rowid
     ) ORDER BY rowid DESC"""
+
+_HOST = ("cpu", "machine", "cores", "quota", "engine")
+"""What an attestation says of processor and engine build: runs alike in it are of the same host and build."""
+_CANARIES = f"""SELECT AVG(tokens / seconds) AS rate FROM cells JOIN runs ON runs.id = run
+    WHERE arm = '{CANARY}' AND status = 'ok' AND seconds > 0 AND runs.id <> ?
+    AND {" AND ".join(f"json_extract(attestation, '$.{name}') IS ?" for name in _HOST)}
+    AND runs.id NOT IN (SELECT run FROM retractions WHERE run IS NOT NULL)
+    GROUP BY runs.id ORDER BY runs.started"""
 
 
 def new_id(now: float) -> str:
@@ -79,6 +88,8 @@ class ResultStore:
         differ, or if it is complete."""
         row = rows.run_row(run)
         with self._writing():
+            # One run is measured at a time (RunnerLock): another that still says it runs was killed.
+            self._db.execute("UPDATE runs SET state = 'interrupted' WHERE state = 'running' AND id <> ?", (run.id,))
             old = self._one("SELECT * FROM runs WHERE id = ?", run.id)
             if old is None:
                 self._insert_run(run)
@@ -158,6 +169,12 @@ class ResultStore:
         else:
             found = self._all("SELECT * FROM cells WHERE run = ? AND arm = ? ORDER BY number", run, arm)
         return [rows.cell_of(row) for row in found]
+
+    def canaries(self, run: Run) -> list[float]:
+        """Tokens a second of the canary in every other run of the same host and engine build, oldest first, without
+        retracted ones."""
+        host = [run.attestation.get(name) for name in _HOST]
+        return [row["rate"] for row in self._all(_CANARIES, run.id, *host)]
 
     def coverage(self) -> list[Coverage]:
         """Usable cells of every run that wasn't retracted, counted by arm and task."""
@@ -277,7 +294,6 @@ class ResultStore:
 
     def _one(self, query: str, *values: Any) -> sqlite3.Row | None:
         return next(iter(self._all(query, *values)), None)
-
 
 
 @contextmanager

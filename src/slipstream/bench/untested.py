@@ -54,9 +54,7 @@ class Entry:
     visit: Visit | None
 
 
-def matrix(
-    models: Sequence[Model], runs: Iterable[Run], coverage: Iterable[Coverage], *, others: bool
-) -> list[Entry]:
+def matrix(models: Sequence[Model], runs: Iterable[Run], coverage: Iterable[Coverage], *, others: bool) -> list[Entry]:
     """Every model, by every draft source alone and every other method that was tried, by every task class.
 
     `others` adds the models that were ever measured. Random tokens are no task, and arms that a run doesn't declare

@@ -128,7 +128,9 @@ def _prompt(row: Mapping[str, Any], number: int, place: str) -> Prompt:
     turns = row.get("turns")
     text = turns[0] if isinstance(turns, list) and turns else row.get("prompt")
     if not isinstance(text, str) or not text.strip():
-        recorded = "; recorded answers are for slipstream bench replay" if "messages" in row or "response" in row else ""
+        recorded = (
+            "; recorded answers are for slipstream bench replay" if "messages" in row or "response" in row else ""
+        )
         raise RequestError(f"{place}: no prompt", hint=f'give "turns": [text] or "prompt": text{recorded}')
     if not _encodes(text):
         raise RequestError(f"{place}: half of a character (a lone surrogate) in the prompt", hint="save it as UTF-8")

@@ -26,7 +26,6 @@ DRAFTING = frozenset({"draft", "draft_length", "draft_model", "self_draft", "dra
 Settings = Mapping[str, Any]
 
 
-
 def parse(text: str) -> dict[str, Any]:
     """Settings as a command line writes them: "draft=suffix,prompt_lookup,draft_length=8". A piece without "=" belongs
     to the value before it. SOURCE.NAME=value configures a drafter, env.NAME=value sets a variable.

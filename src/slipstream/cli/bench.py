@@ -164,8 +164,9 @@ for _name, _command in bench_store.COMMANDS.items():
 
 
 def _session(path: Path, **options: Any) -> Any:
-    """From a cold start: nothing learnt before counts, and the curve is that of the machine as it is now."""
-    return shared.open_session(model=path, context_length=4096, memory=False, learn=False, remeasure=True, **options)
+    """From a cold start: nothing learnt or tuned before counts, and the curve is that of the machine as it is now."""
+    cold = {"memory": False, "learn": False, "profile": False, "remeasure": True}
+    return shared.open_session(model=path, context_length=4096, **cold, **options)
 
 
 def _say(what: str) -> None:

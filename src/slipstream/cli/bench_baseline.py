@@ -134,7 +134,9 @@ def perform(run: "Run", *, as_json: bool) -> int:
     folder = config.load().data_root.tmp
     file = measured.store_file()
     with RunnerLock(file), ResultStore.open(file) as store, ExitStack() as opened, Bar("baseline") as bar:
-        triads = bandwidths({arm.configuration["threads"] for arm in run.arms}, lambda what: print(what, file=sys.stderr))
+        triads = bandwidths(
+            {arm.configuration["threads"] for arm in run.arms}, lambda what: print(what, file=sys.stderr)
+        )
         arms: dict[str, Measures] = {}
         for arm in run.arms:
             place = bench.Place(**arm.configuration)
@@ -142,7 +144,9 @@ def perform(run: "Run", *, as_json: bool) -> int:
             arms[arm.name] = bench.GridArm(child, work, triads.get(place.threads, 0.0), Sentinel())
         canary = measured.canary(opened) if run.plan["canary"] else None
         limits = Limits(others=run.plan["others"])
-        outcome = measure(run, plan, arms, bench.Apart(store), limits, canary=canary, report=bar)
+        outcome = measure(
+            run, plan, arms, bench.Apart(store), limits, canary=canary, history=store.canaries(run), report=bar
+        )
     rows = bench.rows(outcome.cells, run.arms, sizes)
     if as_json:
         print(json.dumps({"run": run.id, "state": outcome.state, "suspect": outcome.suspect, "rows": rows}))

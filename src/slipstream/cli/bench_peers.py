@@ -172,7 +172,7 @@ def perform(run: "Run", *, as_json: bool, verbose: bool) -> int:
         canary = measured.canary(opened) if plan["canary"] else None
         order = Plan(prompts=prompts, pairs=pairs, checks=checks, size=len(prompts))
         limits = Limits(others=plan["others"], garbage=doubt)
-        outcome = measure(run, order, arms, store, limits, canary=canary, report=bar)
+        outcome = measure(run, order, arms, store, limits, canary=canary, history=store.canaries(run), report=bar)
     rows = table.rows(run.arms, outcome.cells, outcome.claims, _parted(plan, job, outcome.cells, verbose))
     missing = [{"peer": one.peer, "problem": one.problem} for one in listed if one.absent]
     if as_json:
@@ -284,7 +284,7 @@ def _told(name: str, settings: Mapping[str, Any], job: "Job", block: "Block") ->
 
 
 def _parted(plan: Mapping[str, Any], job: "Job", cells: Sequence["Cell"], verbose: bool) -> list["Parted"]:
-    """Where answers differ from the plain ones, and how close a call that was; the model is opened only to tell that."""
+    """Where answers differ from the plain ones, and how close a call that was; the model is opened only for that."""
     from slipstream.bench.arms import logit_gap
     from slipstream.bench.peers.arm import answered
     from slipstream.bench.peers.table import parted

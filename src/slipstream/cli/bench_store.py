@@ -4,7 +4,7 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -72,26 +72,23 @@ def show_run(
 def export_runs(
     run: Annotated[list[str] | None, typer.Argument(help="Ids of runs, or their beginnings. Default: all.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File; none: standard output.")] = None,
-    csv: Annotated[
-        str, typer.Option(help="Instead of JSON, a line for every one of these: cells or claims.")
-    ] = "",
+    csv: Annotated[str, typer.Option(help="Instead of JSON, a line for every one of these: cells or claims.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="JSON, which loses nothing (the default).")] = False,
 ) -> None:
     """Cells and claims with the conditions of their runs, for other programs; JSON can be imported again."""
     from slipstream.bench import export
     from slipstream.storage.files import write_atomic
 
-    if csv not in ("", "cells", "claims"):
-        raise UnknownName("table", csv, ("cells", "claims"))
+    table = next((name for name in export.TABLES if name == csv), None)
+    if csv and table is None:
+        raise UnknownName("table", csv, export.TABLES)
     if csv and as_json:
         raise RequestError("--csv and --json contradict each other", hint="give one of them")
     with _store() as store:
         names = list(dict.fromkeys(store.run(name).id for name in run)) if run else [one.id for one in store.runs()]
         found = [(store.whole(name), store.claims(name)) for name in names]
-    if csv == "cells" or csv == "claims":
-        text = export.to_csv(found, csv)
-    else:
-        text = json.dumps(export.to_json(found), indent=1, allow_nan=False) + "\n"
+    everything = json.dumps(export.to_json(found), indent=1, allow_nan=False) + "\n" if not table else ""
+    text = export.to_csv(found, table) if table else everything
     if output is None:
         sys.stdout.write(text)
         return
@@ -224,7 +221,7 @@ def untested(
     print("\n".join([*engines, f"{missing} of {len(entries)} were never tried"]))
 
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., None]] = {
     "list": list_runs,
     "show": show_run,
     "export": export_runs,

@@ -1,6 +1,7 @@
 """The tables of `slipstream bench list`, `show` and `untested`."""
 
 import math
+import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ WIDTH = 170
 """Columns where nobody says how wide the output is."""
 UNSHOWN = "prompts."
 """Part of a plan that would fill pages."""
+REPEATED = ("taken", "argv")
+"""Parts of an attestation that a run says better."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,8 @@ def runs(found: Sequence[StoredRun], now: float, busy: bool) -> Table:
 def run(whole: WholeRun, claims: Sequence[Claim], reports: Sequence[Report]) -> list[Table]:
     """All that is known of one run."""
     plan = {f"plan.{name}": text for name, text in flatten(whole.run.plan).items() if not name.startswith(UNSHOWN)}
-    conditions = {"arguments": " ".join(whole.run.arguments), **plan, **flatten(whole.run.attestation)}
+    host = {name: value for name, value in whole.run.attestation.items() if name not in REPEATED}
+    conditions = {"arguments": shlex.join(whole.run.arguments[1:]), **plan, **flatten(host)}
     arms = [[arm.name, arm.role, _settings(arm.configuration)] for arm in whole.run.arms]
     curves = [
         [curve.model, str(depth), ", ".join(f"{width}: {row[width]:.4g}" for width in sorted(row))]
@@ -84,7 +88,7 @@ def run(whole: WholeRun, claims: Sequence[Claim], reports: Sequence[Report]) -> 
     ]
     cited = [[report.path, ", ".join(report.claims), ", ".join(report.retracted)] for report in reports]
     return [
-        Table("conditions", ["", ""], [[name, text] for name, text in conditions.items() if text]),
+        Table("conditions", ["condition", "value"], [[name, text] for name, text in conditions.items() if text]),
         Table("arms", ["arm", "role", "configuration"], arms),
         Table("usable cells", ["arm", "task", "cells", "tok/s (median)", "engine's own"], _speeds(whole.cells)),
         Table("unusable cells", ["arm", "prompt", "repetition", "status", "why"], _unusable(whole.cells)),
@@ -118,7 +122,7 @@ def _letters(number: int) -> str:
 
 
 def _settings(configuration: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={text}" for name, text in flatten(configuration).items())
+    return ", ".join(f"{name.removeprefix('settings.')}={text}" for name, text in flatten(configuration).items())
 
 
 def _speeds(cells: Sequence[Cell]) -> list[list[str]]:

@@ -64,14 +64,14 @@ def experts(
     if headers_only:
         show_header(header, found, {count: known.limit(found, count) for count in range(1, found.default + 1)}, as_json)
         return 0
-    for name, value in (("--max-tokens", max_tokens), ("--repetitions", repetitions)):
-        if value < 1:
-            raise RequestError(f"{name} is {value}", hint="at least 1")
-    for limit in limits.values():
-        if limit.verdict != "fine":
-            print(f"warning: {limit.reason}", file=sys.stderr)
+    for name, number in (("--max-tokens", max_tokens), ("--repetitions", repetitions)):
+        if number < 1:
+            raise RequestError(f"{name} is {number}", hint="at least 1")
     asked = _Asked(prompts, tuple(task or ()), max_tokens, repetitions, text, score, not no_draft, threads, verbose)
     with _opened(header, found, chosen, asked, settings) as sweep:
+        for limit in limits.values():
+            if limit.verdict != "fine":
+                print(f"warning: {limit.reason}", file=sys.stderr)
         outcome, run = sweep.run(settings)
         from slipstream.bench.experts import rows_of
 

@@ -36,7 +36,8 @@ DraftQuantization = Annotated[
     str, typer.Option("--draft-quantization", help="Draft with a copy of the draft model in Q4_0, Q8_0, F16 or BF16.")
 ]
 DraftExperts = Annotated[
-    int, typer.Option("--draft-experts", help="Experts a token in drafting; without a draft model the model itself drafts.")
+    int,
+    typer.Option("--draft-experts", help="Experts a token in drafting; without a draft model the model itself drafts."),
 ]
 SelfDraft = Annotated[
     Path | None,

@@ -59,6 +59,7 @@ def pair(
             threads=threads,
             drafters=("prompt_lookup",),
             learn=False,
+            profile=False,
         ) as session:
             found = run(session, draft, verdict, vocabularies, tokens, verbose, overrides)
             row = session.keep.curve.costs(found.depth)

@@ -15,13 +15,13 @@ from slipstream import config
 from slipstream.bench.cell import Arm, Role, Run
 from slipstream.bench.child import environment
 from slipstream.bench.child_arm import ChildArm
-from slipstream.bench.runner import Canary, Measures, Plan, measure
+from slipstream.bench.runner import Measures, Plan, measure
 from slipstream.bench.schedule import Block, default_pairs, hold_out
 from slipstream.bench.session_arm import SessionArm, Stage
-from slipstream.bench.store import FILE, ResultStore, new_id
+from slipstream.bench.store import ResultStore, new_id
 from slipstream.bench.verdict import CONTROL_OF
 from slipstream.bench.workload import Prompt, built_in, load, pick
-from slipstream.cli import arm_settings
+from slipstream.cli import arm_settings, measured
 from slipstream.cli import options as shared
 from slipstream.cli.arm_settings import Settings
 from slipstream.core.errors import RequestError
@@ -89,13 +89,13 @@ def new_run(kind: str, arms: Mapping[str, Settings], wanted: Wanted) -> Run:
             "limit": wanted.limit,
             "canary": wanted.canary,
         },
-        attestation=_attestation(models),
+        attestation=measured.attestation(models),
     )
 
 
 def stored_run(kind: str, name: str) -> Run:
     """An unfinished run to go on with. UnknownName, or RequestError if it is of another kind."""
-    with ResultStore.open(_store_file()) as store:
+    with ResultStore.open(measured.store_file()) as store:
         found = store.run(name)
     if found.kind != kind:
         raise RequestError(f"run {found.id} is of the kind {found.kind}", hint="go on with it by the command it is of")
@@ -114,19 +114,16 @@ def perform(run: Run, *, as_json: bool, verbose: bool) -> int:
     prompts = tuple(Prompt(**prompt) for prompt in given.pop("prompts"))
     plan = Plan(**given, prompts=prompts)
     limits = Limits(others=run.plan["others"], garbage=doubt)
-    path = _store_file()
+    path = measured.store_file()
     with RunnerLock(path), ResultStore.open(path) as store, ExitStack() as opened, Bar() as bar:
         arms = _children(run, prompts) if run.plan["fresh"] else _on_stage(run, opened, verbose)
-        canary = _canary(opened) if run.plan["canary"] else None
-        outcome = measure(run, plan, arms, store, limits, canary=canary, report=bar)
+        canary = measured.canary(opened) if run.plan["canary"] else None
+        outcome = measure(run, plan, arms, store, limits, canary=canary, history=store.canaries(run), report=bar)
     if as_json:
         print(json.dumps(as_dict(run, outcome)))
     else:
         show(run, outcome)
-    if outcome.state == "interrupted":
-        print(f"interrupted; go on with: slipstream bench {run.kind} --resume {run.id}", file=sys.stderr)
-        return 130
-    return 0
+    return measured.exit_code(run, outcome)
 
 
 def _arm(name: str, role: Role, settings: Settings, fresh: str, **more: str) -> Arm:
@@ -174,14 +171,6 @@ def _on_stage(run: Run, opened: ExitStack, verbose: bool) -> dict[str, Measures]
     return arms
 
 
-def _canary(opened: ExitStack) -> Canary:
-    from slipstream.bench import canary
-    from slipstream.models.embedded import embedded_model
-
-    session = shared.open_session(model=embedded_model(), memory=False, learn=False, profile=False)
-    return canary.Canary(canary.plainly(opened.enter_context(session)), time.time)
-
-
 def _model(settings: Settings) -> tuple[str, str]:
     """Name and content hash of an arm's model, once it is clear that it can be opened like that."""
     from slipstream.assembly.options import model_options, require_context, with_settings
@@ -198,15 +187,3 @@ def _model(settings: Settings) -> tuple[str, str]:
     require_context(header, opened)
     second_models(options, ours, header, opened, ours.data_root.state)
     return path.name, identity(path)
-
-
-def _attestation(models: Mapping[str, str]) -> dict[str, Any]:
-    from slipstream.engine.build import engine_build
-    from slipstream.host import attest
-
-    build = engine_build()
-    return attest.read(engine=build.build_id, system_info=build.system_info, models=models).to_json()
-
-
-def _store_file() -> Path:
-    return config.load().data_root.results / FILE

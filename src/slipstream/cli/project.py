@@ -14,6 +14,8 @@ import typer
 from slipstream.cli import options as shared
 from slipstream.core.errors import RequestError, UnknownName
 
+CONTEXT = 4096
+"""Tokens of context that a model is opened with, as the benchmarks do it, or as many as it was trained for."""
 NOTE = "projection, nothing here was measured on that machine"
 
 
@@ -131,7 +133,8 @@ def _texts(files: Sequence[Path]) -> dict[str, str]:
 def _see(path: Path, recordings: Sequence[Any], texts: dict[str, str], draft: Path | None, quantization: str) -> _Seen:
     """Open a model for its curve and its tokenizer, and tokenize the prompts that it answered."""
     from slipstream.bench.known import Known
-    from slipstream.bench.projection import DRAFT, Costed
+    from slipstream.bench.projection import Costed
+    from slipstream.bench.recordings import DRAFT
     from slipstream.bench.roofline import work_of
     from slipstream.models.gguf import read_header
 
@@ -164,9 +167,12 @@ def _see(path: Path, recordings: Sequence[Any], texts: dict[str, str], draft: Pa
 
 @contextmanager
 def _session(path: Path, draft: Path | None, quantization: str) -> Iterator[Any]:
+    from slipstream.models.gguf import read_header
+
     given = shared.drafter_settings(quantization)
+    context = min(CONTEXT, read_header(path).context_length or CONTEXT)
     with shared.open_session(
-        model=path, context_length=4096, memory=False, learn=False, profile=False, draft_model=draft,
+        model=path, context_length=context, memory=False, learn=False, profile=False, draft_model=draft,
         drafter_settings=given,
     ) as session:  # fmt: skip
         yield session
@@ -197,7 +203,7 @@ def _here(bandwidth: float | None, clock: float) -> Any:
     processor = cpu.read()
     clock = power.nominal_ghz() or clock
     if bandwidth is None:
-        triad = measure_bandwidth(processor.cores, array_bytes(memory.read().available)).moved
+        triad = measure_bandwidth(processor.cores, array_bytes(memory.read().available, processor.cores)).moved
     else:
         triad = 1e9 * bandwidth
     compiled = tuple(sorted(engine_build().compiled))
@@ -208,9 +214,7 @@ def _subject(one: _Seen, seen: Sequence[_Seen]) -> Any:
     """With the model's own answers, else those of another one with the same vocabulary."""
     from slipstream.bench.projection import Subject
 
-    lender = next(
-        (other for other in (one, *seen) if other.known and other.vocabulary == one.vocabulary), None
-    )
+    lender = next((other for other in (one, *seen) if other.known and other.vocabulary == one.vocabulary), None)
     if lender is None:
         raise RequestError(
             f"no answers of {one.costed.name} are recorded",

@@ -18,7 +18,9 @@ FIRST = "measure something first: slipstream bench compare"
 
 
 def report(
-    out: Annotated[Path | None, typer.Option(help="Folder for the two files. Default: the data root's results.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the two files. Default: the data root's results.")
+    ] = None,
     title: Annotated[str, typer.Option(help="Title. Default: the machine's name.")] = "",
     check: Annotated[
         Path | None, typer.Option(help="Write nothing; look up every figure of this report, HTML or Markdown.")
@@ -39,7 +41,7 @@ def report(
 
 
 def _write(out: Path | None, title: str) -> dict[str, Any]:
-    from slipstream import config
+    from slipstream import __version__, config
     from slipstream.bench.report.evidence import evidence
     from slipstream.bench.report.facts import gather
     from slipstream.bench.report.html import page
@@ -48,7 +50,9 @@ def _write(out: Path | None, title: str) -> dict[str, Any]:
     from slipstream.storage.files import write_atomic
 
     if found := LOOKS.search(title):
-        raise RequestError(f"the title says {found[0]!r}, and no run stands behind it", hint="leave figures to the report")
+        raise RequestError(
+            f"the title says {found[0]!r}, and no run stands behind it", hint="leave figures to the report"
+        )
     now = time.time()
     folder = (out or config.load().data_root.results / "report").absolute()
     with _store() as store:
@@ -57,7 +61,7 @@ def _write(out: Path | None, title: str) -> dict[str, Any]:
             raise RequestError("the result store is empty", hint=FIRST)
         title = title or f"Slipstream on {facts.hosts[0].name if facts.hosts else 'this machine'}"
         known = evidence(store)
-        texts = {PAGE: page(facts, title), DOCUMENT: document(facts, title)}
+        texts = {PAGE: page(facts, title, __version__), DOCUMENT: document(facts, title, __version__)}
         checked = {PAGE: check(texts[PAGE], "html", known), DOCUMENT: check(texts[DOCUMENT], "markdown", known)}
         for name, result in checked.items():
             for problem in result.problems:

@@ -47,6 +47,7 @@ def tracks(
         threads=threads,
         memory=False,
         learn=False,
+        profile=False,
     ) as session:
         store = _Store(session)
         outcomes = store.read()

@@ -43,18 +43,22 @@ def tune(
         list[str] | None,
         typer.Option(help="Let settings join that change the output: perplexity=0.02 (a share), kl=0.01 (nats)."),
     ] = None,
-    text: Annotated[Path | None, typer.Option(help="Text that quality is measured on. Default: a built-in one.")] = None,
+    text: Annotated[
+        Path | None, typer.Option(help="Text that quality is measured on. Default: a built-in one.")
+    ] = None,
     others: Annotated[
         float, typer.Option(help="CPU share of other processes above which an answer doesn't count.")
     ] = OTHERS,
-    list_knobs: Annotated[bool, typer.Option("--list", help="Show the knobs and what would be tried, and stop.")] = False,
+    list_knobs: Annotated[
+        bool, typer.Option("--list", help="Show the knobs and what would be tried, and stop.")
+    ] = False,
     show: Annotated[bool, typer.Option("--show", help="Show the model's profile, and stop.")] = False,
     forget: Annotated[bool, typer.Option("--forget", help="Drop the model's profile, and stop.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Don't go on with an interrupted search: start anew.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     context: shared.Context = None,
 ) -> int:
-    """Search for the fastest settings of a model on this machine, with the same output; run and compare then use them."""
+    """Search for the fastest settings of a model here, with the same output; run and compare then use them."""
     from slipstream.cli import tune_table as table
     from slipstream.cli.tune_work import Asked, Work
     from slipstream.tune.quality_limit import limits_of

@@ -27,7 +27,8 @@ def show(work: Any, tuned: Tuned, run: str, profile: Profile, as_json: bool) -> 
         print(line)
     for line in left_out(work, tuned.search):
         print(line)
-    print(f"Kept as the profile of {work.header.path.name} (run {run}): {', '.join(describe(profile.options)) or 'default'}.")
+    options = ", ".join(describe(profile.options)) or "default"
+    print(f"Kept as the profile of {work.header.path.name} (run {run}): {options}.")
     print("run, compare and open use it; --no-profile leaves it out. The nearest that llama-server has:")
     print(f"  {shown(words)}")
 
@@ -127,7 +128,10 @@ def as_dict(work: Any, tuned: Tuned, run: str, profile: Profile, words: Sequence
             {
                 "name": rung.name, "prompts": rung.prompts, "launches": rung.launches,
                 "rows": [
-                    {"settings": row.configuration.options, "speed": row.speed, "noise": row.floor - 1, "fate": row.fate}
+                    {
+                        "settings": row.configuration.options, "speed": row.speed, "noise": row.floor - 1,
+                        "fate": row.fate,
+                    }
                     for row in rung.rows
                 ],
             }

@@ -14,7 +14,6 @@ from typing import Any
 from slipstream import config
 from slipstream.assembly.needs import memory_needed
 from slipstream.assembly.options import Options, model_options
-from slipstream.bench.cell import Run
 from slipstream.bench.child import environment
 from slipstream.bench.child_arm import ChildArm
 from slipstream.bench.doubts import Limits
@@ -42,7 +41,6 @@ from slipstream.tune.record import Record, recorded
 from slipstream.tune.space import AtHand, Knob, knobs, opening
 from slipstream.tune.tuning import KIND, Task, Tuned, arms_of, claim_of, part, profile_of, race_of, tune
 from slipstream.tune.variants import beside, named
-
 
 LONGEST_TEXT = 1024
 """Tokens of context in which quality is measured: its windows are half as long."""
@@ -131,7 +129,8 @@ class Work:
 
     def settings(self, configuration: Configuration) -> dict[str, Any]:
         """All that a child is told of how to open and generate."""
-        found = {"model": str(self.header.path.absolute()), "max_tokens": self.asked.max_tokens, "profile": False}
+        found: dict[str, Any] = {"model": str(self.header.path.absolute()), "profile": False}
+        found["max_tokens"] = self.asked.max_tokens
         found |= {"context_length": self.asked.context} if self.asked.context else {}
         found |= {**self.base.options, **configuration.options}
         if (drafters := found.pop("drafters", None)) is not None:
@@ -155,7 +154,7 @@ class Work:
         build = engine_build()
         models = {self.header.path.name: self.key.model}
         whole = WholeRun(
-            StoredRun(
+            run=StoredRun(
                 id=run,
                 kind=KIND,
                 started=started,

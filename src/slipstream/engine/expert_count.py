@@ -37,9 +37,7 @@ def experts_used(model: LlamaModel, options: ModelOptions) -> int:
         return not ask
 
     callback = library.ggml_backend_sched_eval_callback(seen)
-    small = replace(
-        options, context_length=CONTEXT, slots=1, batch_size=1, micro_batch=1, output_rows=1, rollback=0
-    )
+    small = replace(options, context_length=CONTEXT, slots=1, batch_size=1, micro_batch=1, output_rows=1, rollback=0)
     before, model.watch = model.watch, callback
     try:
         context = LlamaContext(model, small)

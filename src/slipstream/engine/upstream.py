@@ -37,7 +37,7 @@ def open_upstream(
     )
 
     def generate(tokens: Sequence[int], limit: int, take: Take) -> Mapping[str, Any]:
-        llama.reset()
+        llama.reset()  # type: ignore[no-untyped-call]
         for count, token in enumerate(llama.generate(list(tokens), temp=0.0), 1):
             take([int(token)])
             if count >= limit or token in ends:

@@ -92,7 +92,8 @@ def _number(model: RawModel, name: str, usual: float) -> float:
 
 def _normed(state: Floats, weight: Floats, epsilon: float) -> Floats:
     scale = np.sqrt((state * state).mean(axis=1, keepdims=True) + np.float32(epsilon))
-    return state / scale * weight.reshape(-1)
+    normed: Floats = state / scale * weight.reshape(-1)
+    return normed
 
 
 def _heads(values: Floats, head: int) -> Floats:
@@ -103,7 +104,8 @@ def _heads(values: Floats, head: int) -> Floats:
 def _turns(length: int, head: int, base: float) -> NDArray[np.complex64]:
     """What positions turn neighbouring pairs of a head by, shape (length, head / 2)."""
     angles = np.outer(np.arange(length), base ** (-np.arange(0, head, 2) / head))
-    return np.exp(1j * angles).astype(np.complex64)
+    turns: NDArray[np.complex64] = np.exp(1j * angles).astype(np.complex64)
+    return turns
 
 
 def _turned(heads: Floats, turns: NDArray[np.complex64]) -> Floats:
@@ -119,5 +121,5 @@ def _attention(queries: Floats, keys: Floats, values: Floats) -> Floats:
     scores[:, np.triu(np.ones((length, length), bool), 1)] = -np.inf
     scores = np.exp(scores - scores.max(axis=2, keepdims=True))
     shares = scores / scores.sum(axis=2, keepdims=True)
-    mixed = shares @ np.repeat(values, shared, axis=0)
+    mixed: Floats = shares @ np.repeat(values, shared, axis=0)
     return mixed.transpose(1, 0, 2).reshape(length, -1)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import ceil
 from typing import Literal
 
 from slipstream.core.errors import RequestError
@@ -76,7 +77,7 @@ def require(experts: Experts, count: int, *, force: bool = False) -> Limit:
 
 def default_counts(experts: Experts) -> tuple[int, ...]:
     """Counts to try, the default first, then downwards."""
-    return tuple(dict.fromkeys(max(1, round(share * experts.default)) for share in SWEPT))
+    return tuple(dict.fromkeys(ceil(share * experts.default) for share in SWEPT))
 
 
 def override_of(header: Header, count: int) -> dict[str, int]:

@@ -61,7 +61,7 @@ def decode(raw: Bytes, kind: TensorType) -> Floats:
 def encode(values: Floats, kind: TensorType) -> Bytes:
     """Rows of weights as rows of bytes of type F32, F16 or Q8_0 (rounded as ggml does it)."""
     if kind in (F32, F16):
-        converted = values.astype("<f4" if kind is F32 else "<f2")
+        converted = np.ascontiguousarray(values, "<f4" if kind is F32 else "<f2")
         return converted.view(np.uint8).reshape(len(values), -1)
     assert kind is Q8_0, "no other type is written"
     blocks = values.reshape(-1, kind.block)

@@ -8,6 +8,7 @@ beside itself with single changes turned back.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import harmonic_mean
 
 from slipstream.bench.workload import Prompt
 from slipstream.tune.configuration import DEFAULT, Configuration
@@ -19,6 +20,8 @@ MOST_KEPT = 8
 UNIONS = 4
 """Configurations and unions that go on from the first rung; half as many from each that follows."""
 MOST_RUNGS = 5
+SIMPLIFYING = 1
+"""Changes are turned back on as many prompts as the rung of this number has, counted from 0."""
 FIRST_RUNG = 0.6
 """Share of the search's time that the first rung may take: it has by far the most configurations."""
 
@@ -67,19 +70,24 @@ class Search:
         """The best configuration. Raises DegenerateObjective."""
         self.opening = alive = self._admitted(opening)
         self.race.measure_noise(self._some(1), NOISE_LAUNCHES)
+        best: list[Configuration] = []
         for number in range(MOST_RUNGS):
-            until = self.race.spent + FIRST_RUNG * (self.until - self.race.spent) if number == 0 else self.until
+            first = self.race.spent + FIRST_RUNG * (self.until - self.race.spent)
+            until = first if number == 0 else self.until - self._reserve(alive)
             ranked = self._rung(f"rung {number + 1}", number, alive, until)
             if not ranked:
                 break
-            self.choice = self._simplest(ranked)
+            self.choice = DEFAULT if self._ties(DEFAULT, ranked[0]) else ranked[0]
+            best = ranked
             kept = ranked[: max(1, min(MOST_KEPT >> number, len(ranked) // 2))]
             kept = [one for one in kept if self.race.score(one) > -self._floor(one)]
             unions = self._admitted(self._unions(ranked)[: max(1, UNIONS >> number)])
             if not kept or (len(ranked) == 1 and not unions):
                 break
             alive = [*unions, *kept]
-        return self._simplified(min(number, 2))
+        if not self._simplify():
+            self.choice = self._simplest([self.choice, *best])
+        return self.choice
 
     @property
     def untried(self) -> list[Configuration]:
@@ -133,26 +141,48 @@ class Search:
         found = {one.key: one for one in (everything, *(good[0].joined(one) for one in good[1:])) if one is not None}
         return [one for one in found.values() if self._new(one)]
 
-    def _simplified(self, number: int) -> Configuration:
-        """The choice without the changes that bring nothing: measured beside it with each turned back, again and again
-        until all that is left counts."""
+    def _reserve(self, alive: Sequence[Configuration]) -> float:
+        """Seconds to be left for simplifying one of these: without that whatever was lucky in the first rung would ride
+        along in a union."""
+        most = max(alive, key=lambda one: len(one.choices), default=DEFAULT)
+        simpler = [most.without(choice) for choice in most.choices]
+        prompts = 2**SIMPLIFYING * len(self.prompts)
+        # An anchor more, to begin with.
+        return self.race.cost([most, *simpler, DEFAULT], prompts) if len(simpler) > 1 else 0.0
+
+    def _simplify(self) -> bool:
+        """Take the changes that bring nothing out of the choice: it is measured beside itself with each turned back,
+        and with all of those together that weren't missed. False if time was too short to know."""
         while len(self.choice.choices) > 1:
-            simpler = [self.choice.without(choice) for choice in self.choice.choices]
-            before = self.choice
-            ranked = self._rung("without each change", number, [self.choice, *simpler], self.until)
-            if self.choice.key not in {one.key for one in ranked}:
-                break
-            self.choice = self._simplest(ranked)
-            if self.choice.key == before.key or not self.choice.choices:
-                break
-        return self.choice
+            whole = self.choice
+            # What did least alone comes first: it is the likeliest to go, and time may be short.
+            changes = sorted(whole.choices, key=lambda choice: self.race.score(Configuration((choice,))))
+            simpler = [whole.without(choice) for choice in changes]
+            ranked = self._rung("without each change", SIMPLIFYING, [whole, *simpler], self.until)
+            tied = [one for one in ranked if one != whole and self._ties(one, whole)]
+            known = all(self.race.entry(one).launches for one in simpler)
+            if not tied:
+                return known
+            self.choice = tied[0]
+            bare = Configuration(tuple(choice for choice in whole.choices if whole.without(choice) not in tied))
+            if len(tied) > 1 and bare.choices:
+                ranked = self._rung("without all of those", SIMPLIFYING, [whole, bare], self.until)
+            if bare in (DEFAULT, *ranked) and self._ties(bare, whole):
+                self.choice = bare
+                return known
+            # Each can stand in for another: they go one at a time.
+        return True
 
     def _simplest(self, ranked: Sequence[Configuration]) -> Configuration:
         """Of those that can't be told from the best, and the default settings, the one with the fewest changes."""
-        best = ranked[0]
-        least = self.race.score(best) - self._floor(best)
-        tied = [one for one in (DEFAULT, *ranked) if self.race.score(one) >= least]
+        tied = [one for one in (DEFAULT, *ranked) if self._ties(one, ranked[0])]
         return min(tied, key=lambda one: (len(one.choices), -self.race.score(one)))
+
+    def _ties(self, one: Configuration, best: Configuration) -> bool:
+        """Whether one is not slower than the best beyond what two equals differ by, launched as often as these."""
+        counts = [float(self.race.entry(found).launches) for found in (one, best) if found.choices]
+        floor = self.race.noise.floor(harmonic_mean(counts)) if counts and all(counts) else math.inf
+        return self.race.score(one) >= self.race.score(best) - floor
 
     def _floor(self, configuration: Configuration) -> float:
         return self.race.noise.floor(self.race.entry(configuration).launches)

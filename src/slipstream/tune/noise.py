@@ -19,7 +19,7 @@ class Noise:
         """One more pair of launches that should have been equal."""
         self.logs.append(math.log(ratio))
 
-    def floor(self, launches: int = 1) -> float:
+    def floor(self, launches: float = 1) -> float:
         """The log ratio that an identical configuration, launched so often, exceeds about once in twenty times.
 
         Root mean square of the A/A log ratios times two, over the root of the launches; never below one percent. With

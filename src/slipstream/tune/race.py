@@ -1,4 +1,4 @@
-"""Runs configurations beside an anchor, the default settings, so that each is judged by what was measured next to it."""
+"""Runs configurations beside an anchor, the default settings: each is judged by what was measured next to it."""
 
 import math
 from collections import Counter
@@ -34,13 +34,13 @@ class Measure(Protocol):
     """Opens a configuration afresh, runs the prompts, and closes it. What can't be opened gives failed cells with the
     reason; so nothing is raised but KeyboardInterrupt."""
 
-    def __call__(self, configuration: Configuration, prompts: Sequence[Prompt]) -> Launch: ...
+    def __call__(self, configuration: Configuration, prompts: Sequence[Prompt], /) -> Launch: ...
 
 
 @dataclass(slots=True)
 class Entry:
     """What is known of a configuration: ratios to the anchors beside it by prompt, one a launch; `reason` says why it
-    is out of the race, "" if it is not. `seconds` is what its last launch took."""
+    is out of the race, "" if it is not. `seconds` is what its last launch took for a prompt, opening included."""
 
     configuration: Configuration
     ratios: dict[str, list[float]] = field(default_factory=dict)
@@ -61,7 +61,6 @@ class Race:
     noise: Noise = field(default_factory=Noise)
     entries: dict[str, Entry] = field(default_factory=dict)
     spent: float = 0.0
-    anchor_seconds: float = 0.0
     thrown_away: int = 0
     cells: list[Cell] = field(default_factory=list)
     _seen: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -102,12 +101,18 @@ class Race:
         done: list[Configuration] = []
         for start in range(0, len(candidates), GROUP):
             group = [one for one in candidates[start : start + GROUP] if not self.entry(one).reason]
-            cost = sum(self.entry(one).seconds or self.anchor_seconds for one in group) + self.anchor_seconds
-            if self.spent + cost > until:
+            if self.spent + self.cost(group, len(prompts)) > until:
                 break
             self._group(group, prompts)
             done += group
         return done
+
+    def cost(self, candidates: Sequence[Configuration], prompts: int) -> float:
+        """Seconds that a launch of each takes on so many prompts, about, with an anchor behind every group. What was
+        never launched counts as the default settings do."""
+        anchor = self.entry(DEFAULT).seconds
+        launches = [self.entry(one).seconds or anchor for one in candidates]
+        return prompts * (sum(launches) + anchor * math.ceil(len(launches) / GROUP))
 
     def _group(self, group: Sequence[Configuration], prompts: Sequence[Prompt]) -> None:
         for attempt in range(ATTEMPTS):
@@ -128,13 +133,13 @@ class Race:
                 self.pause(PAUSE)
                 self.spent += PAUSE
                 self._last = None
-        for one, _ in launches:
+        for one in (one for one, _ in launches if not self.entry(one).reason):
             self.entry(one).reason = "the machine was unsteady: the default settings beside it didn't hold their speed"
 
     def _take(self, configuration: Configuration, pairs: dict[str, float]) -> None:
         found = self.entry(configuration)
         if not pairs:
-            found.reason = "no answer counts beside the default settings'"
+            found.reason = found.reason or "no answer counts beside the default settings'"
             return
         for prompt, ratio in pairs.items():
             found.ratios.setdefault(prompt, []).append(ratio)
@@ -167,22 +172,22 @@ class Race:
         if fresh or self._last is None or self._last_prompts != names:
             launch = self.timed(DEFAULT, prompts, what)
             require_real(launch.cells)
-            self.anchor_seconds = launch.seconds
             self._last, self._last_prompts = launch, names
         return self._last
 
     def _launch(self, configuration: Configuration, prompts: Sequence[Prompt], anchor: Launch) -> Launch:
         launch = self.timed(configuration, prompts, configuration.name)
         found = self.entry(configuration)
-        found.seconds = launch.seconds
         found.reason = failure(launch.cells, {cell.prompt for cell in anchor.cells if counts(cell)})
         return launch
 
     def timed(self, configuration: Configuration, prompts: Sequence[Prompt], what: str) -> Launch:
         """One launch, on the account, its cells kept with the number of earlier ones as repetition."""
         self.told(self.spent, what)
-        launch = self.measure(self.entry(configuration).configuration, prompts)
+        entry = self.entry(configuration)
+        launch = self.measure(entry.configuration, prompts)
         self.spent += launch.seconds
+        entry.seconds = launch.seconds / len(prompts)
         for cell in launch.cells:
             self.cells.append(replace(cell, repetition=self._seen[cell.arm, cell.prompt]))
             self._seen[cell.arm, cell.prompt] += 1

@@ -66,8 +66,8 @@ def check(race: Race, winner: Configuration, prompts: Sequence[Prompt], until: f
         launches += 1
         failed = failure(tuned.cells, {cell.prompt for cell in plain.cells if cell.status == "ok"})
         for into, figure in ((ratios, race.objective.figure), (others, OTHER[race.objective.figure])):
-            for prompt, ratio in race.pairs(tuned, plain, plain, figure=figure).items():
-                into.setdefault(prompt, []).append(ratio)
+            for prompt, pair in race.pairs(tuned, plain, plain, figure=figure).items():
+                into.setdefault(prompt, []).append(pair)
         if launches >= LEAST_PAIRS and race.spent + (race.spent - begun) > until:
             break
     floor = math.exp(race.noise.floor(launches))

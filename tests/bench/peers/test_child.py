@@ -38,7 +38,7 @@ def test_a_cell_for_every_prompt(tmp_path: Path) -> None:
     cells = [Cell(**one["cell"]) for one in json.loads(json.dumps(said[1:]))]
     assert [(cell.prompt, cell.task, cell.repetition) for cell in cells] == [("one", "edit", 1), ("two", "chat", 1)]
     first = cells[0]
-    assert (first.token_ids, first.tokens, first.prefill_tokens) == ([5, 6, 7], 1, 3)
+    assert (list(first.token_ids), first.tokens, first.prefill_tokens) == ([5, 6, 7], 1, 3)
     assert (first.engine_rate, first.figures) == (50.0, {"answered": 3, "drafted": 4})
     # Two tokens that came at once.
     assert cells[1].status == "failed"

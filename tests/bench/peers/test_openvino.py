@@ -36,8 +36,8 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
         StreamingStatus=SimpleNamespace(RUNNING="running"),
         draft_model=lambda path, device: ("draft", path, device),
     )
-    monkeypatch.setitem(sys.modules, "openvino_genai", genai)  # type: ignore[arg-type]
-    monkeypatch.setitem(sys.modules, "openvino", SimpleNamespace(Tensor=lambda array: array.tolist()))  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "openvino_genai", genai)
+    monkeypatch.setitem(sys.modules, "openvino", SimpleNamespace(Tensor=lambda array: array.tolist()))
     monkeypatch.setattr(Pipeline, "made", [])
 
 

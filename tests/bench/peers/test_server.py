@@ -87,15 +87,13 @@ def test_what_goes_wrong_is_told(tmp_path: Path, mode: str, says: str) -> None:
 def test_a_server_that_hangs_is_ended_at_its_limit(tmp_path: Path) -> None:
     process = Server.start(arm(tmp_path, "hangs").argv, tmp_path / "model.gguf", 20.0)
     begin = time.monotonic()
-    with pytest.raises(EngineError, match="no whole answer in 0.3 seconds"):
+    with pytest.raises(EngineError, match=r"no whole answer in 0\.3 seconds"):
         process.answer((1, 2), 16, 0.3)
     process.stop()
     assert time.monotonic() - begin < 3 and gone(process.process.pid)
 
 
-def test_a_server_that_is_never_ready_is_ended_at_its_limit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_that_is_never_ready_is_ended_at_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[int] = []
     real = module.Process.__init__
 

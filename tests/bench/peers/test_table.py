@@ -26,13 +26,15 @@ def measured() -> list[Cell]:
         for prompt in ("edit1", "edit2"):
             found += [
                 said(PLAIN, prompt, repetition, 10.0, 5, 6, 7, END),
+                said(f"{PLAIN}, again", prompt, repetition, 10.0, 5, 6, 7, END),
                 said("stack", prompt, repetition, 20.0, 5, 6, 7, END, figures={"drafted": 10, "accepted": 8}),
                 said("fast", prompt, repetition, 40.0, 5, 9, 7),
                 said("near", prompt, repetition, 15.0, 5, 6, 8, engine_rate=15.5),
-                said("liar", prompt, repetition, 12.0, 5, 6, 7, status="tainted", reason="the engine claims 336.0 tok/s",
-                     engine_rate=336.0),
+                said("liar", prompt, repetition, 12.0, 5, 6, 7, status="tainted", engine_rate=336.0,
+                     reason="the engine claims 336.0 tok/s"),
                 said("babbler", prompt, repetition, 99.0, 4, 4, 4, status="garbage", reason="repeats itself"),
-                Cell(arm="broken", prompt=prompt, task="edit", repetition=repetition, status="failed", reason="it died"),
+                Cell(arm="broken", prompt=prompt, task="edit", repetition=repetition, status="failed",
+                     reason="it died"),
             ]  # fmt: skip
     return found
 

@@ -25,7 +25,7 @@ def test_suited_takes_what_can_be_marked() -> None:
     code = Prompt("c", "code", "?", test="assert f()", entry_point="f")
     assert catalog.suited("exact", [edit, math, code]) == [math]
     assert catalog.suited("unit_tests", [edit, math, code]) == [code]
-    with pytest.raises(RequestError, match="no prompt is one that exact can mark.*reference.*class math"):
+    with pytest.raises(RequestError, match=r"no prompt is one that exact can mark.*reference.*class math"):
         catalog.suited("exact", [edit, code])
 
 

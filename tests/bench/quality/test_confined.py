@@ -38,11 +38,11 @@ def test_the_filter_allows_its_table_and_no_more(machine: str) -> None:
         assert verdict(machine, architecture, number, *reading) == (
             ALLOW if number in allowed or number in opening else DENY
         )
-    for number, place in opening.items():
+    for opened, place in opening.items():
         for flags in (os.O_WRONLY, os.O_RDWR, os.O_CREAT, os.O_TRUNC | os.O_CLOEXEC):
             arguments = [0] * 6
             arguments[place] = flags
-            assert verdict(machine, architecture, number or 0, *arguments) == DENY
+            assert verdict(machine, architecture, opened or 0, *arguments) == DENY
 
 
 @pytest.mark.parametrize("machine", confined.MACHINES)

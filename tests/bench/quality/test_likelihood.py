@@ -15,14 +15,14 @@ LOGITS = arrays(np.float32, 12, elements=st.floats(-40, 40, width=32))
 
 
 @given(LOGITS, st.floats(-100, 100))
-def test_probabilities_sum_to_one_whatever_the_level(logits: np.ndarray, level: float) -> None:  # type: ignore[type-arg]
+def test_probabilities_sum_to_one_whatever_the_level(logits: np.ndarray, level: float) -> None:
     found = log_probabilities(logits)
     assert np.exp(found).sum() == pytest.approx(1)
     assert log_probabilities(logits.astype(np.float64) + level) == pytest.approx(found, abs=1e-9)
 
 
 @given(LOGITS, LOGITS)
-def test_divergence_is_never_negative_and_zero_of_itself(p: np.ndarray, q: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_divergence_is_never_negative_and_zero_of_itself(p: np.ndarray, q: np.ndarray) -> None:
     full, reduced = log_probabilities(p), log_probabilities(q)
     assert kl(full, reduced) >= 0
     assert kl(full, full) == 0

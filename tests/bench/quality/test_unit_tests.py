@@ -8,7 +8,8 @@ from slipstream.bench.quality.unit_tests import Limits, programs_of, run, score
 from slipstream.bench.workload import Prompt, built_in
 
 ASKED = (
-    "Complete this function. Output only the function.\n```python\nimport math\n\n\ndef twice(x):\n    return 2 * x\n\n\n"
+    "Complete this function. Output only the function.\n"
+    "```python\nimport math\n\n\ndef twice(x):\n    return 2 * x\n\n\n"
     'def area(radius: float) -> float:\n    """Of a circle."""\n```'
 )
 CHECKS = "def check(candidate):\n    assert candidate(1) > 3.14\n    assert abs(candidate(2) - 12.566) < 0.001\n"
@@ -45,7 +46,9 @@ def test_the_program_in_an_answer_is_found(answer: str, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("answer", ["I can't do that.", "", "```python\nprint(1)\n```", "```js\nfunction area() {}\n```"])
+@pytest.mark.parametrize(
+    "answer", ["I can't do that.", "", "```python\nprint(1)\n```", "```js\nfunction area() {}\n```"]
+)
 def test_no_program_is_a_failure(answer: str, tmp_path: Path) -> None:
     mark = score(PROMPT, answer, tmp_path)
     assert mark.outcome == "failed" and mark.reason
@@ -68,8 +71,12 @@ def test_the_built_in_tests_pass_on_right_answers_and_fail_on_the_question(tmp_p
             assert score(prompt, answers[prompt.id], tmp_path).outcome == "passed"
         elif prompt.id == "edit/0":
             code = prompt.text.split("```python\n")[1]
-            assert score(prompt, f"```python\n{code}", tmp_path).reason == "AssertionError in assert candidate(\"OIL\") == 2"
-            assert score(prompt, f"```python\n{code.replace('in text', 'in text.lower()')}", tmp_path).outcome == "passed"
+            assert (
+                score(prompt, f"```python\n{code}", tmp_path).reason == 'AssertionError in assert candidate("OIL") == 2'
+            )
+            assert (
+                score(prompt, f"```python\n{code.replace('in text', 'in text.lower()')}", tmp_path).outcome == "passed"
+            )
 
 
 @pytest.mark.parametrize(
@@ -131,7 +138,10 @@ def test_an_endless_program_times_out(tmp_path: Path) -> None:
 
 
 def test_a_flood_of_output_is_cut(tmp_path: Path) -> None:
-    program = "import os\nwhile True:\n    for n in range(3, 8):\n        try: os.write(n, b'x' * 65536)\n        except OSError: pass"
+    program = (
+        "import os\nwhile True:\n    for n in range(3, 8):\n"
+        "        try: os.write(n, b'x' * 65536)\n        except OSError: pass"
+    )
     mark = run([program], "", "area", tmp_path, Limits(seconds=5))
     assert mark.outcome == "failed"
     assert run(["print('x' * 10**7)"], "", "area", tmp_path).outcome == "passed"
@@ -170,7 +180,9 @@ def test_nothing_but_computing(what: str, tmp_path: Path) -> None:
     scratch.mkdir()
     found = outcome(f"HOME = {str(home)!r}\n{GREEDY[what]}", "", scratch)
     assert found[0] == "failed", found
-    assert found[1].startswith(("PermissionError", "AssertionError: no shell", "RuntimeError: can't start", "ValueError"))
+    assert found[1].startswith(
+        ("PermissionError", "AssertionError: no shell", "RuntimeError: can't start", "ValueError")
+    )
     assert home.read_text() == "kept" and home.stat().st_mode & 0o777 != 0o777
     assert sorted(path.name for path in tmp_path.iterdir()) == ["precious", "scratch"]
 

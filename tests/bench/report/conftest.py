@@ -1,7 +1,6 @@
 """The filled store, and the reports made of it."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -31,9 +30,9 @@ def known(store: ResultStore) -> Evidence:
 
 @pytest.fixture(scope="module")
 def html(facts: Facts) -> str:
-    return page(facts, "A machine")
+    return page(facts, "A machine", "0.1")
 
 
 @pytest.fixture(scope="module")
 def text(facts: Facts) -> str:
-    return document(facts, "A machine")
+    return document(facts, "A machine", "0.1")

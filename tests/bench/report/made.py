@@ -16,7 +16,12 @@ CURVES = {
     "Coder-1.5B.Q8_0": {1: 67, 2: 107, 4: 134, 6: 332, 8: 206, 12: 291, 16: 315, 24: 456, 32: 591, 48: 887, 64: 1044},
     "Coder-1.5B.Q4_K_M": {1: 37, 2: 60, 4: 98, 6: 143, 8: 247, 12: 295, 16: 292, 24: 458, 32: 501, 48: 790, 64: 956},
 }
-RATIOS = {"edit": (2.41, 2.11, 2.86), "summary": (1.32, 1.18, 1.49), "agent": (1.93, 1.6, 2.42), "chat": (0.99, 0.96, 1.02)}
+RATIOS = {
+    "edit": (2.41, 2.11, 2.86),
+    "summary": (1.32, 1.18, 1.49),
+    "agent": (1.93, 1.6, 2.42),
+    "chat": (0.99, 0.96, 1.02),
+}
 
 
 def attestation(**changed: Any) -> dict[str, Any]:
@@ -87,8 +92,12 @@ def compared() -> WholeRun:
     found = [
         *(cell for task in RATIOS for cell in cells("stack", task, sources)),
         *cells("plain", "edit", seconds=4.0),
-        *cells("lookup", "chat", count=1, status="failed", reason="ended after 600 s: no answer", tokens=0, seconds=0.0),
-        *cells("lookup", "edit", count=2, status="tainted", reason="the engine claims 280.0 tok/s, our clock says 10.0"),
+        *cells(
+            "lookup", "chat", count=1, status="failed", reason="ended after 600 s: no answer", tokens=0, seconds=0.0
+        ),
+        *cells(
+            "lookup", "edit", count=2, status="tainted", reason="the engine claims 280.0 tok/s, our clock says 10.0"
+        ),
     ]
     curves = tuple(Curve(model, {0: {n: float(ms) for n, ms in row.items()}}) for model, row in CURVES.items())
     return WholeRun(run=one, cells=tuple(found), claims=tuple(claims), curves=curves)
@@ -128,7 +137,14 @@ def others() -> list[WholeRun]:
         attestation={"cpu": "Another CPU"}, plan={"model": "Coder-32B"},
     )  # fmt: skip
     projected = run("20260913-120000-ffff", 8, "project", arms)
-    unknown = {"verdict": "faster", "standing": "observation", "prompts": 0, "pairs": 0, "detectable": 1.0, "floor": 0.0}
+    unknown = {
+        "verdict": "faster",
+        "standing": "observation",
+        "prompts": 0,
+        "pairs": 0,
+        "detectable": 1.0,
+        "floor": 0.0,
+    }
     return [
         WholeRun(run=suspect, claims=(claim(suspect.id, "draft model", "code", 3.1, 2.8, 3.5),)),
         WholeRun(run=broken, cells=tuple(cells("draft model", "code", count=1))),
@@ -152,6 +168,6 @@ def withdrawn() -> WholeRun:
     one = run("20260820-080000-9999", 32, arms=(arm("plain", "off", role="baseline"), arm("stack", "auto")))
     found = cells("stack", "edit", {"sources": {"reference": {"drafted": 9, "accepted": 9}}})
     curve = Curve("Withdrawn.Q4_0", {0: {1: 10.0, 2: 11.0}})
-    return WholeRun(run=one, cells=tuple(found), claims=(claim(one.id, "stack", "edit", 28.0, 27, 29),), curves=(curve,))
-
-
+    return WholeRun(
+        run=one, cells=tuple(found), claims=(claim(one.id, "stack", "edit", 28.0, 27, 29),), curves=(curve,)
+    )

@@ -17,6 +17,7 @@ PROMISE = {promise.text: promise for promise in PROMISES}
         ("5.9x", Method(("draft_model", "suffix")), "math", False),
         ("21-48 %", Method(experts=4), "all", True),
         ("21-48 %", Method(("suffix",), experts=4), "all", False),
+        ("21-48 %", Method(experts=4, peer="another engine"), "all", False),
         ("+50-100 %", Method(("prompt_lookup",)), "copy", True),  # an edit, by its class
         ("+50-100 %", Method(("prompt_lookup",)), "chat", False),
         ("+100-200 %", Method(("suffix",)), "tau", True),
@@ -45,7 +46,10 @@ def test_a_tainted_claim_decides_nothing() -> None:
 
 
 def test_each_promise_stands_beside_what_is_stored(facts: Facts) -> None:
-    found = {one.promise.text: [(f.claim.arm, f.claim.task, outcome) for f, outcome, _ in one.findings] for one in facts.tested}
+    found = {
+        one.promise.text: [(f.claim.arm, f.claim.task, outcome) for f, outcome, _ in one.findings]
+        for one in facts.tested
+    }
     assert found["5.9x"] == [("draft model", "code", "undecided")]  # suspect; the one measured elsewhere is left out
     assert found["21-48 %"] == [("4 experts", "all", "reached"), ("6 experts", "all", "undecided")]
     assert ("lookup", "edit", "reached") in found["+50-100 %"]

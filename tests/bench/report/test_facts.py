@@ -14,7 +14,9 @@ def test_the_summary_holds_the_surest_result_of_every_task(facts: Facts) -> None
     assert chosen["agent"] == ("stack", "candidate") and chosen["chat"] == ("stack", "candidate")
     assert chosen["summary"] == ("stack", "candidate")  # an observation of 1.9 stands beside it
     assert "code" not in chosen  # suspect, or measured elsewhere
-    assert chosen["all"] == ("stack", "candidate") and facts.summary[-1].claim.task == "all"  # fewer experts change the output
+    assert (
+        chosen["all"] == ("stack", "candidate") and facts.summary[-1].claim.task == "all"
+    )  # fewer experts change the output
 
 
 def test_the_lower_end_decides_and_not_the_luckiest_value(tmp_path: Path) -> None:
@@ -105,3 +107,11 @@ def test_an_empty_store_says_so(tmp_path: Path) -> None:
         facts = gather(store, NOW)
     assert not facts.findings and not facts.runs
     assert sentences(facts) == [("No comparison is stored yet: slipstream bench compare makes one.",)]
+
+
+def test_a_run_that_measured_nothing_is_not_counted(tmp_path: Path) -> None:
+    with ResultStore.open(tmp_path / "s") as store:
+        store.begin(run("one", 1))
+        store.finish("one", "interrupted")
+        facts = gather(store, NOW)
+    assert facts.runs and not any("Measured on" in str(part) for sentence in sentences(facts) for part in sentence)

@@ -38,7 +38,9 @@ def test_methods(configuration: dict[str, Any], method: Method, name: str) -> No
 )
 def test_models(arm: dict[str, Any], plan: dict[str, Any], models: dict[str, str], name: str) -> None:
     made = Arm(name="a", configuration=arm)
-    assert model_of(Run(id="r", kind="k", started=0, arms=(made,), plan=plan, attestation={"models": models}), "a") == name
+    assert (
+        model_of(Run(id="r", kind="k", started=0, arms=(made,), plan=plan, attestation={"models": models}), "a") == name
+    )
 
 
 def test_hosts() -> None:

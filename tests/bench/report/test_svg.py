@@ -6,7 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slipstream.bench.report.svg import COLOURS, SHAPES, Axis, Point, Series, bar, chart, element, linear, logarithmic, strip
+from slipstream.bench.report.svg import (
+    COLOURS,
+    SHAPES,
+    Axis,
+    Point,
+    Series,
+    bar,
+    chart,
+    element,
+    linear,
+    logarithmic,
+    strip,
+)
 
 POSITIVE = st.floats(1e-3, 1e6)
 

@@ -1,5 +1,5 @@
-"""The program that a peer in Python runs in: it reads a job, puts each prompt to the engine, and writes a cell for every
-answer. What the engine prints goes to standard error."""
+"""The program that a peer in Python runs in: it reads a job, puts each prompt to the engine, and writes a cell for
+every answer. What the engine prints goes to standard error."""
 
 import json
 import os
@@ -63,9 +63,7 @@ def answer(
     started, begin = time.time(), clock()
     figures = dict(generate(prompt, max_tokens, take))
     rate = figures.pop("engine_rate", None)
-    return Reply(
-        tokens=tuple(tokens), arrivals=tuple(arrivals), engine_rate=rate, started=started, figures=figures
-    )
+    return Reply(tokens=tuple(tokens), arrivals=tuple(arrivals), engine_rate=rate, started=started, figures=figures)
 
 
 def main() -> int:

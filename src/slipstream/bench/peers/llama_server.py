@@ -119,8 +119,11 @@ def probe(binary: Path) -> Abilities:
 
 
 def read_help(text: str) -> Abilities:
-    """Flags are what begins a line; types are listed behind --spec-type, parted by commas or bars."""
-    heads = [re.split(r"\s{2,}", line.strip())[0] for line in text.splitlines() if line.lstrip().startswith("-")]
+    """Flags are what begins a line, parted by commas, up to a gap; types are listed behind --spec-type, parted by
+    commas or bars."""
+    heads = [
+        re.split(r"(?<![,\s])\s{2,}", line.strip())[0] for line in text.splitlines() if line.lstrip().startswith("-")
+    ]
     flags = frozenset(flag for head in heads for flag in FLAG.findall(head))
     listed = [re.split(r"[,|]", match) for match in TYPES.findall(text)]
     types = next((names for names in listed if "none" in names), [])
@@ -157,9 +160,7 @@ def listed(abilities: Abilities, offer: Offer) -> list[tuple[str, tuple[str, ...
         found += [(f"{kind} {n}", (*chosen, *length)) for n in offer.lengths if (length := _length(kind, n))]
     if draft and {DRAFT, FIRST} <= set(abilities.types):
         chosen = (*draft, "--spec-type", f"{FIRST},{DRAFT}")
-        found += [
-            (f"{FIRST}, {DRAFT} {n}", (*chosen, *_length(FIRST, n), *_length(DRAFT, n))) for n in offer.lengths
-        ]
+        found += [(f"{FIRST}, {DRAFT} {n}", (*chosen, *_length(FIRST, n), *_length(DRAFT, n))) for n in offer.lengths]
     return found
 
 

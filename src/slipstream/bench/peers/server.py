@@ -6,6 +6,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -104,12 +105,11 @@ class Server:
             raise EngineError(f"llama-server broke off: {reason(self.process.end())}")
         self.process.take_in()
         rate = timings.get("predicted_per_second")
-        known = isinstance(rate, int | float) and len(tokens) > 0
         return Reply(
             tokens=tuple(tokens),
             arrivals=tuple(arrivals),
             # Its count includes the first token, its time doesn't.
-            engine_rate=rate * (len(tokens) - 1) / len(tokens) if known else None,
+            engine_rate=rate * (len(tokens) - 1) / len(tokens) if isinstance(rate, int | float) and tokens else None,
             started=started,
             figures={ours: timings[theirs] for ours, theirs in COUNTS if isinstance(timings.get(theirs), int)},
         )
@@ -123,18 +123,20 @@ class Server:
                 raise EngineError(f"llama-server wasn't ready in time: {reason(self.process.end('time limit'))}")
             time.sleep(POLL)
         served = self._get("/props").get("model_path")
-        if served is not None and Path(str(served)).name != model.name:
+        if served is not None and Path(str(served)).resolve() != model.resolve():
             raise EngineError(f"what answers on port {self.port} serves {served}", hint="try again")
 
     def _healthy(self) -> bool:
         try:
-            return self._request("GET", "/health", None, PROBE_SECONDS).status == http.client.OK
+            with self._request("GET", "/health", None, PROBE_SECONDS) as response:
+                return response.status == http.client.OK
         except (OSError, http.client.HTTPException):
             return False
 
     def _get(self, path: str) -> dict[str, Any]:
         try:
-            value = json.loads(self._request("GET", path, None, PROBE_SECONDS).read(LONGEST))
+            with self._request("GET", path, None, PROBE_SECONDS) as response:
+                value = json.loads(response.read(LONGEST))
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise EngineError(f"llama-server doesn't tell {path}: {error}") from None
         return value if isinstance(value, dict) else {}
@@ -144,31 +146,33 @@ class Server:
         deadline = time.monotonic() + seconds
         late = EngineError(f"llama-server gave no whole answer in {seconds:g} seconds", hint="allow more time")
         try:
-            response = self._request("POST", path, body, seconds)
-            if response.status != http.client.OK:
-                why = response.read(LONGEST).decode("utf-8", "replace")
-                raise EngineError(f"llama-server refused the prompt ({response.status}): {why[:200]}")
-            while line := response.readline(LONGEST):
-                if time.monotonic() > deadline:
-                    raise late
-                name, _, text = line.partition(b":")
-                if name == b"data" and text.strip() != b"[DONE]":
-                    yield _event(text)
-                elif name == b"error":
-                    raise EngineError(f"llama-server failed: {text.decode('utf-8', 'replace').strip()[:200]}")
+            with self._request("POST", path, body, seconds) as response:
+                if response.status != http.client.OK:
+                    why = response.read(LONGEST).decode("utf-8", "replace")
+                    raise EngineError(f"llama-server refused the prompt ({response.status}): {why[:200]}")
+                while line := response.readline(LONGEST):
+                    if time.monotonic() > deadline:
+                        raise late
+                    name, _, text = line.partition(b":")
+                    if name == b"data" and text.strip() != b"[DONE]":
+                        yield _event(text)
+                    elif name == b"error":
+                        raise EngineError(f"llama-server failed: {text.decode('utf-8', 'replace').strip()[:200]}")
         except TimeoutError:
             raise late from None
         except (OSError, http.client.HTTPException) as error:
             why = str(error) or type(error).__name__
             raise EngineError(f"llama-server broke off, {why}: {reason(self.process.end())}") from None
 
+    @contextmanager
     def _request(
         self, method: str, path: str, body: Mapping[str, Any] | None, seconds: float
-    ) -> http.client.HTTPResponse:
-        connection = http.client.HTTPConnection(HOST, self.port, timeout=seconds)
+    ) -> Iterator[http.client.HTTPResponse]:
         content = None if body is None else json.dumps(body)
-        connection.request(method, path, content, {"Content-Type": "application/json", "Connection": "close"})
-        return connection.getresponse()
+        with closing(http.client.HTTPConnection(HOST, self.port, timeout=seconds)) as connection:
+            connection.request(method, path, content, {"Content-Type": "application/json", "Connection": "close"})
+            with connection.getresponse() as response:
+                yield response
 
 
 def free_port() -> int:

@@ -62,8 +62,8 @@ def program(machine: str) -> list[Instruction]:
     for numbers in ALLOWED.values():
         if (number := numbers[column]) is not None:
             steps += [(JUMP_EQUAL, 0, 1, number), (RETURN, 0, 0, ALLOW)]
-    for *numbers, flags in OPENING.values():
-        if (number := numbers[column]) is not None:
+    for *calls, flags in OPENING.values():
+        if (number := calls[column]) is not None:
             steps += [
                 (JUMP_EQUAL, 0, 4, number),
                 (LOAD, 0, 0, ARGUMENTS + 8 * flags),
@@ -88,7 +88,7 @@ def confine() -> str:
         _fields_ = (("length", ctypes.c_uint16), ("steps", ctypes.POINTER(Step)))
 
     steps = program(machine)
-    filled = Program(len(steps), (Step * len(steps))(*steps))
+    filled = Program(len(steps), (Step * len(steps))(*(Step(*step) for step in steps)))
     prctl = ctypes.CDLL(None, use_errno=True).prctl
     none = ctypes.c_ulong(0)
     if prctl(NO_NEW_PRIVILEGES, ctypes.c_ulong(1), none, none, none) or prctl(

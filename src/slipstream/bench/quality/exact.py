@@ -66,7 +66,9 @@ def _plain(text: str) -> str:
     text = CURRENCY.sub("", text.replace("\u2212", "-"))
     text = SEPARATOR.sub(",", text)
     text = VULGAR.sub(lambda found: _mixed(found["whole"], *_halves(found["fraction"])), text)
-    return LATEX_FRACTION.sub(lambda found: _mixed(found["whole"], *(part for part in found.groups()[1:] if part)), text)
+    return LATEX_FRACTION.sub(
+        lambda found: _mixed(found["whole"], *(part for part in found.groups()[1:] if part)), text
+    )
 
 
 def _halves(character: str) -> list[str]:

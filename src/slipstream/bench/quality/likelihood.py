@@ -15,8 +15,9 @@ def log_probabilities(logits: Any) -> NDArray[np.float64]:
     top = values.max()
     if not np.isfinite(top):
         raise EngineError("the model's logits are no numbers", hint="check the model file, or another quantization")
-    shifted = values - top
-    return shifted - np.log(np.exp(shifted).sum())
+    shifted: NDArray[np.float64] = values - top
+    shifted -= np.log(np.exp(shifted).sum())
+    return shifted
 
 
 def surprise(logits: Any, token: int) -> float:

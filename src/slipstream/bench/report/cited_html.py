@@ -20,7 +20,7 @@ def read_html(text: str, stored: Collection[str]) -> tuple[list[Cited], list[Loo
     reader.close()
     reader.part()
     if reader.whole:  # never closed
-        reader.loose.append(Loose(reader.getpos()[0], "".join(reader.inner)))
+        reader.loose.append(Loose(reader.begun, "".join(reader.inner)))
     return reader.cited, reader.loose
 
 
@@ -37,6 +37,7 @@ class _Reader(HTMLParser):
         self.line = 1
         self.silent = ""
         self.whole = ""
+        self.begun = 1
         self.inner: list[str] = []
         self.attributes: Mapping[str, str] = {}
         self.mark: Mapping[str, str] = {}
@@ -44,8 +45,10 @@ class _Reader(HTMLParser):
 
     def part(self) -> None:
         """What comes next belongs to another piece of text."""
-        if "".join(self.words).strip():
-            self.loose.append(Loose(self.line, "".join(self.words)))
+        words = "".join(self.words)
+        # The texts of a picture hold names that no <code> can mark.
+        if words.strip() and not spared(words, quoted=False, stored=self.stored):
+            self.loose.append(Loose(self.line, words))
         self.words = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -65,6 +68,7 @@ class _Reader(HTMLParser):
             return
         if tag in ("data", "code", "q") or (tag == "title" and self.mark):
             self.whole, self.inner, self.attributes = tag, [], given
+            self.begun = self.getpos()[0]
 
     def handle_endtag(self, tag: str) -> None:
         if tag == self.silent:
@@ -85,20 +89,25 @@ class _Reader(HTMLParser):
         if self.whole:
             self.inner.append(data)
             return
+        self._say(data, self.getpos()[0])
+
+    def _say(self, text: str, line: int) -> None:
         if not self.words:
-            self.line = self.getpos()[0]
-        self.words.append(data)
+            if not text.strip():
+                return
+            self.line = line
+        self.words.append(text)
 
     def _judge(self, text: str) -> None:
-        line = self.getpos()[0]
+        line = self.begun
         if self.whole == "title":
             self._cite(line, self.mark, text, self.mark.get("data-value"), within=True)
         elif self.whole == "data":
             self._cite(line, self.attributes, text, self.attributes.get("value"), within=False)
         elif spared(text, quoted=self.whole == "q", stored=self.stored):
-            self.words.append(CITED)
+            self._say(CITED, line)
         else:
-            self.words.append(text)
+            self._say(text, line)
 
     def _cite(self, line: int, given: Mapping[str, str], text: str, exact: str | None, *, within: bool) -> None:
         field = given.get("data-field", "value")
@@ -110,4 +119,4 @@ class _Reader(HTMLParser):
             self.loose.append(Loose(line, text))
             return
         if not within:
-            self.words.append(CITED)
+            self._say(CITED, line)

@@ -39,11 +39,11 @@ def _alone(source: str) -> Callable[[Method], bool]:
 
 
 def _fewer_experts(method: Method) -> bool:
-    return method.experts is not None and not method.sources
+    return method.experts is not None and method == Method(experts=method.experts)
 
 
 def _combined(method: Method) -> bool:
-    return len(method.sources) > 1 or method.sources == ("auto",)
+    return not method.peer and (len(method.sources) > 1 or method.sources == ("auto",))
 
 
 PROMISES = (

@@ -39,7 +39,11 @@ def _grid(model: str, entries: Sequence[Entry], now: float) -> Grid:
     methods = list(dict.fromkeys(one.method for one in entries))
     tried = [method for method in methods if any(visits[method, task] for task in tasks)]
     lines = [
-        Line(method, _engine(visits[method, task] for task in tasks), tuple(_age(visits[method, task], now) for task in tasks))
+        Line(
+            method,
+            _engine(visits[method, task] for task in tasks),
+            tuple(_age(visits[method, task], now) for task in tasks),
+        )
         for method in tried
     ]
     return Grid(model, tasks, tuple(lines), tuple(method for method in methods if method not in tried))

@@ -9,7 +9,7 @@ from slipstream.bench.report import measured
 from slipstream.bench.report.facts import Results
 from slipstream.bench.report.figure import Figure, Kind, figures, of_claim
 from slipstream.bench.report.hosts import facts_of
-from slipstream.bench.report.naming import host_of
+from slipstream.bench.report.naming import engine_of, host_of, method_of, model_of
 from slipstream.bench.store_rows import StoredRun
 
 
@@ -55,7 +55,9 @@ def _texts(runs: Iterable[StoredRun], claims: Iterable[Claim], cells: Iterable[S
     for run in runs:
         facts = facts_of(run)
         yield from (run.id, run.kind, run.suspect, run.retracted, " ".join(run.arguments), host_of(run))
-        yield from (arm.name for arm in run.arms)
+        yield engine_of(run)
+        for arm in run.arms:
+            yield from (arm.name, model_of(run, arm.name), method_of(arm).name)
         yield from facts
         yield from facts.values()
     for claim in claims:

@@ -13,8 +13,8 @@ from slipstream.bench import untested
 from slipstream.bench.cell import Arm, Cell
 from slipstream.bench.claim import Claim, Standing
 from slipstream.bench.report import measured
-from slipstream.bench.report.coverage import Grid, grids
 from slipstream.bench.report.claims_under_test import PROMISES, Outcome, Promise, judge
+from slipstream.bench.report.coverage import Grid, grids
 from slipstream.bench.report.figure import Figure, Kind, of_claim
 from slipstream.bench.report.hosts import Host, changing, hosts_of
 from slipstream.bench.report.naming import Method, engine_of, host_of, method_of, model_of
@@ -166,7 +166,7 @@ def gather(results: Results, now: float) -> Facts:
         acceptance=_newest(acceptance, lambda one: (one.model, one.arm, one.source)),
         quality=tuple(plot for run in measuring for plot in measured.quality(run, cells[run.id])),
         checks=tuple(one for one in real if one.arm.role in ("repeat", "control")),
-        coverage=grids(untested.matrix([], measuring, results.coverage()), now),
+        coverage=grids(untested.matrix([], measuring, results.coverage(), others=True), now),
         projections=tuple(one for one in found if one.run.kind in PROJECTIONS),
         hosts=hosts,
         runs=tuple(_run(run, cells[run.id], *conditions[run.id], changing(run, hosts)) for run in newest),
@@ -234,7 +234,7 @@ def _run(
     run: StoredRun, cells: Sequence[Cell], condition: Condition, reason: str, changing: Mapping[str, str]
 ) -> RunFact:
     models = dict.fromkeys(model_of(run, arm.name) for arm in run.arms)
-    counts = Counter(cell.status for cell in cells)
+    counts: Counter[str] = Counter(cell.status for cell in cells)
     return RunFact(run, condition, reason, engine_of(run), host_of(run), tuple(models), counts, changing)
 
 

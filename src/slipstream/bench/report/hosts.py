@@ -48,4 +48,7 @@ def _steady(runs: Sequence[Run]) -> dict[str, str]:
 def facts_of(run: Run) -> dict[str, str]:
     """A run's attestation as texts, with sizes in GiB."""
     texts = flatten(run.attestation)
-    return {key: f"{int(text) / GIB:.4g} GiB" if SIZE.search(key) and text.isdigit() else text for key, text in texts.items()}
+    return {
+        key: f"{int(text) / GIB:.4g} GiB" if SIZE.search(key) and text.isdigit() else text
+        for key, text in texts.items()
+    }

@@ -1,21 +1,33 @@
 """The report as Markdown: the same figures as the page, each a link to its claim or run. Pictures are on the page."""
 
+import math
 from collections.abc import Iterable, Sequence
 from urllib.parse import quote
 
-from slipstream import __version__
 from slipstream.bench.report.facts import Facts, Finding, Tested
-from slipstream.bench.report.figure import Figure, Kind, anchor
+from slipstream.bench.report.figure import UNKNOWN, Figure, Kind, anchor
+from slipstream.bench.report.measured import Step
 from slipstream.bench.report.summary import Part, Sentence, Stored, day, moment, sentences
 
+UNTRIED = "\N{EN DASH}"
 DEFAULT = "value"
 """The field that a link without a title means."""
-RESULTS = ("arm", "model", ">ratio", ">95 % interval", ">pairs / prompts", ">detectable (floor)", "verdict", "standing", "run")
+RESULTS = (
+    "arm",
+    "model",
+    ">ratio",
+    ">95 % interval",
+    ">pairs / prompts",
+    ">detectable (floor)",
+    "verdict",
+    "standing",
+    "run",
+)
 
 
-def document(facts: Facts, title: str) -> str:
-    """The whole document."""
-    lines = [f"# {title}", "", f"Written {moment(facts.made)} by Slipstream {__version__}.", ""]
+def document(facts: Facts, title: str, version: str) -> str:
+    """The whole document; `version` is that of Slipstream."""
+    lines = [f"# {title}", "", f"Written {moment(facts.made)} by Slipstream {version}.", ""]
     for heading, body in _sections(facts):
         lines += [f"## {heading}", "", *body, ""]
     return "\n".join(lines).rstrip() + "\n"
@@ -84,6 +96,8 @@ def _to_run(name: str) -> str:
 
 
 def _interval(one: Finding) -> str:
+    if math.isinf(one.claim.high):
+        return UNKNOWN
     return f"{figure(one.figure['low'])} to {figure(one.figure['high'])}"
 
 
@@ -158,16 +172,14 @@ def _curves(facts: Facts) -> list[str]:
         return ["No verify-cost curve is stored."]
     widths = sorted({step.width for curve in facts.curves for step in curve.steps})
     steps = [{step.width: step for step in curve.steps} for curve in facts.curves]
-    rows = [
-        [
-            str(width),
-            *(f"{figure(row[width].ratio)} ({figure(row[width].milliseconds)} ms)" if width in row else "" for row in steps),
-        ]
-        for width in widths
-    ]  # fmt: skip
+    rows = [[str(width), *(_step(row.get(width)) for row in steps)] for width in widths]
     rows.append(["run", *(_to_run(curve.run) for curve in facts.curves)])
     told = "The cost of a pass over n tokens in passes over one (r[n]), and its milliseconds."
     return [told, "", *table((">n", *(f">{stored(curve.model)}" for curve in facts.curves)), rows)]
+
+
+def _step(one: Step | None) -> str:
+    return f"{figure(one.ratio)} ({figure(one.milliseconds)} ms)" if one else ""
 
 
 def _acceptance(facts: Facts) -> list[str]:
@@ -197,7 +209,9 @@ def _quality(facts: Facts) -> list[str]:
 def _coverage(facts: Facts) -> list[str]:
     lines = []
     for grid in facts.coverage:
-        rows = [[stored(line.method), *(age or "–" for age in line.ages), stored(line.engine)] for line in grid.lines]
+        rows = [
+            [stored(line.method), *(age or UNTRIED for age in line.ages), stored(line.engine)] for line in grid.lines
+        ]
         headings = ("method", *map(stored, grid.tasks), "engine")
         lines += [f"### {stored(grid.model)}", "", *(table(headings, rows) if rows else []), ""]
         if grid.untested:

@@ -72,7 +72,7 @@ def _slowest(facts: Facts) -> Sentence:
 
 
 def _where(facts: Facts) -> Sentence:
-    runs = [run for run in facts.runs if run.run.kind not in (EXTERNAL, *PROJECTIONS)]
+    runs = [run for run in facts.runs if run.cells and run.run.kind not in (EXTERNAL, *PROJECTIONS)]
     if not runs:
         return ()
     days = sorted(day(run.run.started) for run in runs)

@@ -18,7 +18,7 @@ Format = Literal["html", "markdown"]
 
 _NUMBER = r"(?<![\w.,])\d+(?:[.,]\d+)?"
 LOOKS = re.compile(
-    rf"{_NUMBER}\s?(?:[x×]|-?fold)(?!\w|\s?\d)"
+    rf"{_NUMBER}\s?(?:[x\N{{MULTIPLICATION SIGN}}]|-?fold)(?!\w|\s?\d)"
     rf"|{_NUMBER}\s?times\s(?:as\s|faster|slower|quicker|the\s(?:speed|rate))"
     r"|(?<![A-Za-z.,])[+\-\N{MINUS SIGN}\N{EN DASH}]\d+(?:[.,]\d+)?\s?%"
     rf"|{_NUMBER}\s?(?:%|percent)\s(?:faster|slower|quicker|more tokens)"
