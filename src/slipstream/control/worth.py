@@ -72,7 +72,7 @@ class Droughts:
                 share, left = max(0.0, 2 - run / length), max(0.0, length - run / 2)
             weight += share * (seen + expected)
             total += share * (seen + expected) * min(left, most)
-        return total / weight
+        return min(float(most), total / weight)  # the quotient may be above by a rounding
 
 
 def forecast(costs: Sequence[float], step: float, acceptance: float = EXPECTED, longest: int = 16) -> float:
