@@ -1,4 +1,4 @@
-"""A run and its cells: one cell is one measurement of one arm on one prompt. A failed one is a cell too, never a gap."""
+"""A run and its cells: a cell is one measurement of one arm on one prompt. A failed one is a cell too, never a gap."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
