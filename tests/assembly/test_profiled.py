@@ -1,5 +1,6 @@
 """A profile goes beneath what was asked for, and is said to be there."""
 
+import ast
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ import pytest
 import slipstream
 from slipstream.assembly import Options
 from slipstream.assembly.profiled import with_profile
+from slipstream.cli import arm_settings
+from slipstream.cli import main as cli
 from slipstream.config import Settings
 from slipstream.core.errors import UnknownName
 from slipstream.engine.build import engine_build
@@ -112,3 +115,18 @@ def test_one_of_another_build_is_not_used_and_said_to_be(tuned: Path, own_world:
     with slipstream.open(tuned, memory=False) as session:
         assert session.header.path == tuned
         assert ["another engine build (older)" in note for note in session.keep.notes] == [True]
+
+
+def test_what_is_measured_is_opened_as_it_was_asked_for() -> None:
+    """A comparison of which one arm silently got a stored profile would compare something else: every command says
+    whether it wants one."""
+    ours = {"calibrate.py", "options.py"}  # shows what run would go by; passes on what it is given
+    silent = []
+    for file in sorted(Path(cli.__file__).parent.glob("*.py")):
+        for call in (node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)):
+            name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+            given = {keyword.arg for keyword in call.keywords}
+            if name == "open_session" and call.keywords and not given & {"profile", None} and file.name not in ours:
+                silent.append(f"{file.name}:{call.lineno}")
+    assert silent == []
+    assert arm_settings.opening({}).profile is False

@@ -68,13 +68,18 @@ class MemoryStore:
 
 @dataclass
 class Machine:
-    """A computer on which cells vary by `noise` (log-normal) and which has lost `drift` of its speed after `cells`."""
+    """A computer on which cells vary by `noise` (a standard deviation of logarithms) and which has lost `drift` of its
+    speed after `cells`. With `tails` the noise is Student's with 3 degrees of freedom, and a cell in 20 takes up to
+    half as long again; `walk` is how far the speed wanders from cell to cell."""
 
     seed: int
     cells: int
     noise: float = 0.04
     drift: float = 0.05
+    tails: bool = False
+    walk: float = 0.0
     done: int = 0
+    wandered: float = 0.0
 
     def __post_init__(self) -> None:
         self.random = np.random.default_rng(self.seed)
@@ -83,7 +88,13 @@ class Machine:
         """Tokens a second that an arm of this speed gets in the next cell."""
         self.done += 1
         slowed = 1 - self.drift * self.done / self.cells
-        return speed * slowed * math.exp(self.random.normal(0, self.noise))
+        self.wandered += self.random.normal(0, self.walk)
+        noise = self.random.normal(0, self.noise)
+        if self.tails:
+            noise = self.random.standard_t(3) * self.noise / math.sqrt(3)
+            if self.random.random() < 0.05:
+                noise -= self.random.uniform(0, math.log(1.5))
+        return speed * slowed * math.exp(self.wandered + noise)
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """The canary's band, with generations of made-up speeds; and once on the fake session."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -10,6 +10,7 @@ import pytest
 from slipstream.bench.canary import ARM, BAND, TOKENS, Canary, Generated, plainly
 from slipstream.bench.cell import Cell
 from slipstream.engine.fake import FakeTarget
+from slipstream.host import load as host
 from tests.bench.made import fake_session
 
 ANSWER = tuple(range(48))
@@ -69,6 +70,38 @@ def test_an_answer_that_changes_at_once_and_a_failure_are_doubts() -> None:
     assert wavering.status == "failed"
     assert "changes" in singing([]).doubt(wavering, cell(1))
     assert "failed" in singing([]).doubt(cell(1), replace(cell(1), status="failed", reason="no model"))
+
+
+@dataclass
+class Busy:
+    """Other processes that take these shares of the processors, visit by visit."""
+
+    shares: list[float]
+
+    def begin(self) -> None:
+        pass
+
+    def end(self) -> host.Busy:
+        return host.Busy(self.shares.pop(0), 0.0, 1.0, 1.5)
+
+
+@pytest.mark.parametrize(("shares", "left"), [([0.0], 0.0), ([0.5, 0.02], 0.02), ([0.5, 0.4, 0.3], 0.3)])
+def test_a_disturbed_visit_is_made_again_and_then_left_at_that(shares: list[float], left: float) -> None:
+    canary = Canary(lambda: Generated(ANSWER, 1.0), clock=lambda: 7.0, model="m", load=Busy(shares))
+    found = canary.before()
+    assert (found.figures["others_cpu"], found.figures["elapsed_seconds"], found.figures["model"]) == (left, 1.5, "m")
+    assert shares == [] and found.status == ("tainted" if left > 0.2 else "ok")
+    assert ("other processes took 30 %" in found.reason) is (left > 0.2)
+
+
+def test_how_much_load_is_too_much_can_be_chosen() -> None:
+    canary = Canary(lambda: Generated(ANSWER, 1.0), clock=lambda: 7.0, load=Busy([0.3]), others=0.4)
+    assert canary.before().status == "ok"
+
+
+def test_a_disturbed_canary_is_a_doubt_of_its_own() -> None:
+    disturbed = replace(cell(1), status="tainted", reason="other processes took 30 % of the CPU time")
+    assert "disturbed: other processes took 30 %" in singing([]).doubt(cell(1), disturbed)
 
 
 def test_on_a_session_it_is_plain_and_of_fixed_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from slipstream.bench.child import Child, environment, run
-from slipstream.core.errors import EngineError, RequestError
+from slipstream.core.errors import ChildError
 
 PLAIN = {"PATH": os.environ["PATH"]}
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
@@ -91,13 +91,41 @@ def test_lines_come_as_they_are_written_and_then_none() -> None:
 
 def test_a_line_that_does_not_come_ends_the_child() -> None:
     child = Child(python("import sys, time; print('stuck here', file=sys.stderr, flush=True); time.sleep(60)"), PLAIN)
-    with pytest.raises(EngineError, match=r"took over 0.4 s.*stuck here"):
+    with pytest.raises(
+        ChildError, match=r"^python\S* was ended: it took over 0.4 s; its last words: stuck here"
+    ) as caught:
         child.line(0.4)
+    assert caught.value.said == "stuck here" and caught.value.exit_code == 9
     assert not alive(child.pid)
     flood = Child(python("while True: print('x' * 1000, end='')"), PLAIN, most_output=10_000)
-    with pytest.raises(EngineError, match="wrote over 10000 bytes"):
+    with pytest.raises(ChildError, match="wrote over 10000 bytes"):
         flood.line(20)
     assert not alive(flood.pid)
+
+
+def test_what_a_failed_child_wrote_is_kept_but_for_what_was_read() -> None:
+    code = (
+        "print('one', flush=True); print('half', end='', flush=True); raise SystemExit('error: no luck\\n  hint: more')"
+    )
+    child = Child(python(code), PLAIN, name="the child")
+    assert child.line(20) == "one" and child.line(20) is None and not child.running
+    failure = child.failed("exited", "ended early", "do it")
+    assert str(failure) == "the child ended early; its last words: error: no luck, hint: more. do it"
+    assert failure.said == "half\nerror: no luck\n  hint: more"
+    silent = Child(python("pass"), PLAIN, name="it")
+    assert str(silent.failed("stopped", "had to end")) == "it had to end; it said nothing"
+
+
+def test_messages_are_taken_in_while_nobody_waits() -> None:
+    child = Child(python("import sys, time; print('x' * 300_000, flush=True)"), PLAIN)
+    while child.running:
+        child.take_in()
+    assert len(child.end().output) == 300_001
+    flood = Child(python("while True: print('x' * 1000, end='')"), PLAIN, most_output=10_000)
+    with pytest.raises(ChildError, match="wrote over 10000 bytes"):
+        while True:
+            flood.take_in()
+    assert not flood.running
 
 
 def test_only_its_own_group_is_ended() -> None:
@@ -112,7 +140,7 @@ def test_only_its_own_group_is_ended() -> None:
 
 
 def test_a_program_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match=r"nowhere can't be started: no such file"):
+    with pytest.raises(ChildError, match=r"nowhere can't be started: no such file"):
         run([str(tmp_path / "nowhere")], PLAIN, 1)
 
 

@@ -12,7 +12,7 @@ from slipstream.bench.child_arm import ChildArm
 from slipstream.bench.doubts import Limits
 from slipstream.bench.runner import Plan, measure
 from slipstream.bench.schedule import Block
-from slipstream.core.errors import EngineError
+from slipstream.core.errors import ChildError
 from tests.bench.paired import ARMS, BASE, OTHER, MemoryStore, prompts, run_of
 
 CHILD = """
@@ -66,18 +66,21 @@ def test_a_block_is_one_child_whose_cells_come_one_by_one(folder: Path) -> None:
     [
         ("sys.exit('error: no such model')", "ended with code 1 and no ready.*no such model"),
         ("time.sleep(60)", "took over 0.5 s"),
-        ("print('hello')", "a child wrote 'hello' in place of a ready"),
+        ("print('hello')", "wrote 'hello' in place of a ready"),
     ],
 )
 def test_a_child_that_can_not_start_is_an_error_with_its_last_words(folder: Path, before: str, says: str) -> None:
     measured = arm(folder, before, opening=0.5 if "sleep" in before else 20)
-    with pytest.raises(EngineError, match=says):
+    with pytest.raises(ChildError, match=says):
         measured.start(BLOCK)
     measured.stop()
 
 
+HANGS = "if prompt == 'edit1' and job['repetition'] == 1: print('{\"cell\": half', end='', flush=True); time.sleep(60)"
+
+
 def test_a_hanging_cell_costs_its_limit_and_nothing_else(folder: Path) -> None:
-    hangs = arm(folder, each="if prompt == 'edit1' and job['repetition'] == 1: time.sleep(60)", cell=0.5)
+    hangs = arm(folder, each=HANGS, cell=0.5)
     store = MemoryStore()
     run = run_of(*ARMS[::2])
     plan = Plan(prompts=TWO, pairs=2, size=2)
@@ -86,13 +89,15 @@ def test_a_hanging_cell_costs_its_limit_and_nothing_else(folder: Path) -> None:
     assert {place: one.status for place, one in ours.items()} == {
         ("edit1", 0): "ok", ("edit2", 0): "ok", ("edit1", 1): "failed", ("edit2", 1): "ok",
     }  # fmt: skip
-    assert "took over 0.5 s" in ours["edit1", 1].reason
+    hung = ours["edit1", 1]
+    assert "the child that measures 'stack' was ended: it took over 0.5 s" in hung.reason
+    assert hung.figures == {"said": '{"cell": half'}
 
 
 def test_a_child_that_measures_something_else_is_an_error(folder: Path) -> None:
     measured = arm(folder)
     measured.start(BLOCK)
-    with pytest.raises(EngineError, match="measured edit1 where edit2 was its turn"):
+    with pytest.raises(ChildError, match="measured edit1 where edit2 was its turn"):
         measured.measure(TWO[1], 7)
     measured.stop()
 

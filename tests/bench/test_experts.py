@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from math import nan
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from slipstream.bench.cell import Cell, Run
 from slipstream.bench.claim import Claim
 from slipstream.bench.doubts import Limits
 from slipstream.bench.expert_arm import Asking, ExpertArm, Loads
-from slipstream.bench.expert_profile import with_experts
+from slipstream.bench.expert_profile import kept, with_experts
 from slipstream.bench.expert_quality import quality, window_of
 from slipstream.bench.experts import KIND, DraftUse, Row, arm_name, arms_of, rows_of, undominated
 from slipstream.bench.probe import Question
@@ -85,7 +86,7 @@ def test_one_load_for_each_number_and_the_speed_that_follows() -> None:
     assert sorted(loads.loaded) == [2, 4, 8] and world.closed == []
     rows = rows_of(EIGHT, outcome.cells, outcome.claims)
     assert [row.experts for row in rows] == [8, 4, 2]
-    assert [round(row.speed_up, 3) for row in rows] == [1.0, round(10 / 6, 3), 2.5]
+    assert [row.speed_up for row in rows] == pytest.approx([1.0, 10 / 6, 2.5])
     assert [row.rate for row in rows] == pytest.approx([100, 1000 / 6, 250])
     assert all(cell.figures["experts"] == int(cell.arm.split()[0]) for cell in outcome.cells)
 
@@ -160,7 +161,12 @@ def test_rows_tell_garbage_and_answers_that_ended() -> None:
     ]
     whole, two = rows_of(EIGHT, cells, [])
     assert (whole.tokens, whole.finished, whole.garbage, whole.rate) == (20, 0.5, 0, 20)
-    assert (two.experts, two.garbage, two.rate, two.claim, two.speed_up) == (2, 0.5, 10, None, 1.0)
+    assert (two.experts, two.garbage, two.rate, two.claim, two.speed_up) == (2, 0.5, 10, None, None)
+    assert whole.speed_up == 1.0 and whole.best and not two.best
+    unknown = replace(CLAIM, arm="2 experts", value=nan, low=nan, high=nan)
+    doubted = rows_of(EIGHT, cells, [unknown])[1]
+    assert doubted.speed_up is None and not doubted.best
+    assert doubted.claim is not None and doubted.to_json()["claim"]["value"] is None
     assert two.limit.verdict == "warned" and two.to_json()["limit"]["verdict"] == "warned"
 
 
@@ -196,6 +202,7 @@ def test_a_cheap_copy_that_agrees_pays_as_a_drafter() -> None:
     assert use.acceptance == 1.0 and use.cost == pytest.approx(0.3) and use.tokens >= 64
     assert use.low <= use.speed_up <= use.high and use.speed_up > 1.5
     assert best_draft({4: replace(use, speed_up=1.04), 2: replace(use, speed_up=1.2), 1: use}) == 1
+    assert best_draft({4: replace(use, low=0.98)}) is None
     assert best_draft({4: replace(use, speed_up=1.04)}) is None and best_draft({}) is None
 
 
@@ -208,7 +215,8 @@ CLAIM = Claim(
 
 def row(count: int, claim: Claim | None = None) -> Row:
     return Row(
-        experts=count, limit=limit(EIGHT, count), rate=1.0, claim=claim, quality={"perplexity": 40.0 - 2 * count},
+        experts=count, limit=limit(EIGHT, count), rate=1.0, speed_up=1.0, claim=claim,
+        quality={"perplexity": 40.0 - 2 * count},
         tokens=1.0, finished=0.0, garbage=0.0, best=True, draft=DraftUse(0.5, 0.5, 1.0, 0.9, 1.1, 64),
     )  # fmt: skip
 
@@ -217,12 +225,15 @@ def test_the_chosen_number_joins_the_profile_and_leaves_it_again() -> None:
     tuned = Evidence(kind="tune", run="t")
     options = {"threads": 2, "kv_overrides": {"a": 1}}
     base = Profile(key=KEY, path="/m.gguf", options=options, evidence=(tuned,))
-    kept = with_experts(base, EIGHT, row(4, CLAIM), row(8), "r")
-    assert kept.options == {"threads": 2, "kv_overrides": {"a": 1, EIGHT.key: 4}}
-    ours = next(one for one in kept.evidence if one.kind == KIND)
+    chosen = with_experts(base, EIGHT, row(4, CLAIM), row(8), "r")
+    assert chosen.options == {"threads": 2, "kv_overrides": {"a": 1, EIGHT.key: 4}}
+    ours = next(one for one in chosen.evidence if one.kind == KIND)
     assert (ours.run, ours.options, ours.value, ours.low, ours.pairs) == ("r", ("kv_overrides",), 1.3, 1.2, 8)
-    assert "4 of 8 experts, another output, perplexity 1.33x" in ours.summary and tuned in kept.evidence
-    back = with_experts(kept, EIGHT, row(8), row(8), "r2")
+    assert "4 of 8 experts, another output, perplexity 1.33x" in ours.summary and tuned in chosen.evidence
+    assert kept(chosen, EIGHT) == ours and kept(base, EIGHT) is None
+    by_tuning = kept(replace(base, options={"kv_overrides": {EIGHT.key: 6}}), EIGHT)
+    assert by_tuning and "6 of 8" in by_tuning.note and not by_tuning.pairs
+    back = with_experts(chosen, EIGHT, row(8), row(8), "r2")
     assert back.options == base.options and not any(one.kind == KIND for one in back.evidence)
     alone = with_experts(Profile(key=KEY, path="/m.gguf"), EIGHT, row(4, CLAIM), row(8), "r")
     assert with_experts(alone, EIGHT, row(8), row(8), "r").options == {}

@@ -51,7 +51,7 @@ def test_json_goes_round(store: ResultStore, tmp_path: Path) -> None:
 def test_json_says_how_a_claim_stands_and_what_it_was_made_as(store: ResultStore) -> None:
     _, first = to_json(everything(store))["runs"]
     claims = {claim["task"]: claim for claim in first["claims"]}
-    assert (claims["edit"]["standing"], claims["edit"]["reason"]) == ("retracted", "retracted: warm cache")
+    assert (claims["edit"]["standing"], claims["edit"]["reason"]) == ("retracted", "warm cache")
     assert claims["edit"]["made_as"] == {"standing": "optimum", "reason": ""}
     assert claims["all"]["made_as"] is None
     assert (claims["all"]["low"], claims["all"]["high"]) == ("NaN", "Infinity")

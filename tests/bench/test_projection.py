@@ -27,7 +27,7 @@ TEXTS = ("abcabc", "hgfe", "aabb", "ddeeff")
 PROMPTS = tuple(Prompt(f"p{number}", "chat" if number % 2 else "edit", text) for number, text in enumerate(TEXTS))
 SUITE = Suite("mix", PROMPTS, 48)
 WORK = Work("BF16", 28, 3_090_000_000, 0, 0, 0, 1_540_000_000, 0)
-HERE = this_machine("here", 2, 2.6, 36e9, ("AVX512", "AVX_VNNI"))
+HERE = this_machine("here", 2, 2.6, 36e9, ("AVX512", "AMX_INT8"))
 COSTED = Costed("m.gguf", WORK, VerifyCost({64: dict(CURVE)}))
 DRAFT = Costed("d.gguf", Work("Q4_0", 24, 300_000_000, 0, 0, 0, 500_000_000, 0), VerifyCost({64: {1: 4.0, 64: 256.0}}))
 NOTHING = {BASELINE: 0.0, STACK: 0.0}
@@ -125,7 +125,7 @@ def test_every_assumption_is_named() -> None:
     text = "\n".join(lines)
     for part in (
         "answers of other.gguf to 1 prompts (3 tokens)", "waits for memory", "free sources only", "96 cores at 2.5 GHz",
-        "213 GB/s of 460", "0.39 ms", "lacks AVX_VNNI", "decode_bandwidth fit to decode rates",
+        "213 GB/s of 460", "0.39 ms", "lacks AMX_INT8", "decode_bandwidth fit to decode rates",
     ):  # fmt: skip
         assert part in text, part
     with_draft = "\n".join(assumptions(replace(subject, draft=DRAFT), HERE, []))

@@ -12,8 +12,8 @@ from slipstream.bench.cell import Arm, Cell
 from slipstream.bench.compare import BASELINE
 from slipstream.bench.first_light import Suite
 from slipstream.bench.record import RunRecord
-from slipstream.bench.recordings import of_folder, of_store
-from slipstream.bench.store_rows import StoredRun, WholeRun
+from slipstream.bench.recordings import Answered, of_folder, of_store, of_trace
+from slipstream.bench.store_rows import Curve, StoredRun, WholeRun
 from slipstream.bench.workload import Prompt
 from slipstream.control.curve import VerifyCost
 from slipstream.core.errors import StateFileError
@@ -76,7 +76,9 @@ def arm(name: str, role: str, **settings: object) -> Arm:
 
 
 def cell(arm: str, prompt: str, seconds: float, **values: object) -> Cell:
-    figures = {"sources": {"suffix": {"drafted": 9, "accepted": 4}}} if arm == "candidate" else {}
+    figures: dict[str, object] = {"rounds": 2, "target_ms": 1000 * seconds - 1.0, "paid_ms": 0.2}
+    if arm == "candidate":
+        figures["sources"] = {"suffix": {"drafted": 9, "accepted": 4}}
     given = {"tokens": 3, "token_ids": (1, 2, 3), "seconds": seconds, "figures": figures, **values}
     return Cell(arm=arm, prompt=prompt, task="edit", repetition=0, **given)  # type: ignore[arg-type]
 
@@ -103,6 +105,36 @@ def test_a_stored_run() -> None:
     assert [(one.prompt.text, one.tokens) for one in found.answers] == [("abc", (1, 2, 3))]
     assert found.measured.ratio(STACK, ["a"]).value == pytest.approx(2.0)
     assert found.sources == {"suffix"}
+    assert found.round_ms == {BASELINE: pytest.approx(0.4), STACK: pytest.approx(0.4)}
+
+
+def test_a_stored_curve_is_taken_to_what_passes_cost() -> None:
+    run = StoredRun(
+        id="r1", kind="stack", started=1.0, arms=(arm("plain", "baseline", draft="off"), arm("s", "candidate"))
+    )
+    passes = [[1, 100.0]] * 9 + [[2, 300.0]] * 2
+    cells = (
+        cell("plain", "a", 1.0, figures={"passes": passes[:9]}), cell("s", "a", 1.0, figures={"passes": passes}),
+        cell("s", "b", 1.0, figures={"sources": {"draft_model": {"drafted": 1, "accepted": 1}}, "passes": [[1, 9.0]]}),
+    )  # fmt: skip
+    curve = Curve("m.gguf", {64: {1: 50.0, 2: 100.0, 4: 150.0}, 512: {1: 51.0}})
+    (found,) = of_store(WholeRun(run=run, cells=cells, curves=(curve,)))
+    # Twice as slow as when the curve was measured, and wide passes half as much again.
+    assert found.costs == {1: pytest.approx(100.0), 2: pytest.approx(300.0), 4: pytest.approx(450.0)}
+    (found,) = of_store(WholeRun(run=run, cells=cells))
+    assert found.costs == {}
+
+
+def test_a_trace_is_an_answer_without_a_measurement(tmp_path: Path) -> None:
+    file = tmp_path / "trace.jsonl"
+    file.write_text("".join(json.dumps({"slots": [{"emitted": one}]}) + "\n" for one in ([1, 2], [3])))
+    found = of_trace(file, "m.gguf", PROMPTS[0])
+    assert found.answers == (Answered(PROMPTS[0], (1, 2, 3)),)
+    assert (found.source, found.measured.samples) == ("trace.jsonl", [])
+    for text in ("", '{"width": 1}\n', "no JSON"):
+        file.write_text(text)
+        with pytest.raises(StateFileError, match=r"is no trace|is empty"):
+            of_trace(file, "m.gguf", PROMPTS[0])
 
 
 def test_a_stored_run_without_plain_answers_records_nothing() -> None:

@@ -10,7 +10,7 @@ import pytest
 from slipstream.bench.cell import Arm, Cell
 from slipstream.bench.doubts import Limits
 from slipstream.bench.runner import Outcome, Plan, Progress, measure
-from slipstream.core.errors import EngineError
+from slipstream.core.errors import ChildError, EngineError
 from tests.bench.paired import AGAIN, ARMS, BASE, OTHER, MemoryStore, Scripted, cell, prompts, run_of
 
 What = Callable[[str, int], float | BaseException]
@@ -60,14 +60,14 @@ def fails(*places: tuple[str, int]) -> What:
 
 def test_identical_arms_come_first_then_candidates() -> None:
     work = Work({OTHER: lambda prompt, repetition: 20.0})
-    found = work.measure(Plan(prompts=TWO, pairs=4, checks=2))
-    firsts, seconds = work.cells[:8], work.cells[8:]
-    assert Counter(arm for arm, _, _ in firsts) == {BASE: 4, AGAIN: 4}
+    found = work.measure(Plan(prompts=TWO, pairs=4, checks=3))
+    firsts, seconds = work.cells[:12], work.cells[12:]
+    assert Counter(arm for arm, _, _ in firsts) == {BASE: 6, AGAIN: 6}
     assert Counter(arm for arm, _, _ in seconds) == {BASE: 8, OTHER: 8}
-    assert {repetition for _, _, repetition in firsts} == {0, 1}
-    assert {repetition for _, _, repetition in seconds} == {2, 3, 4, 5}
+    assert {repetition for _, _, repetition in firsts} == {0, 1, 2}
+    assert {repetition for _, _, repetition in seconds} == {3, 4, 5, 6}
     assert len(set(work.cells)) == len(work.cells)
-    assert [one.block for one in work.store.held] == list(range(24))
+    assert [one.block for one in work.store.held] == list(range(28))
     assert found.state == "complete" and work.store.ends == [("complete", "")]
     assert {claim.arm for claim in found.claims} == {AGAIN, OTHER}
     assert list(found.claims) == work.store.claimed
@@ -213,9 +213,16 @@ def test_the_canary_is_stored_around_the_run_and_may_make_it_suspect(says: str) 
     assert [one.arm == "canary" for one in work.store.held] == [True, *[False] * 8, True]
 
 
+def test_what_a_failed_child_said_is_kept_with_its_cell() -> None:
+    work = Work({OTHER: lambda prompt, repetition: ChildError("it hung", hint="wait", said="so far\nso good")})
+    work.measure(Plan(prompts=TWO, pairs=1), *ARMS[::2])
+    failed = [one for one in work.store.held if one.status == "failed"]
+    assert [(one.reason, one.figures) for one in failed] == [("it hung. wait", {"said": "so far\nso good"})] * 2
+
+
 def test_a_winner_is_measured_again_on_what_was_held_out() -> None:
     names = prompts("edit1", "edit2", "edit3", "edit4")
-    plan = Plan(prompts=names, pairs=4, checks=2, held=("edit2", "edit4"))
+    plan = Plan(prompts=names, pairs=4, checks=3, held=("edit2", "edit4"))
     arms = (*ARMS, Arm(name="slow"))
     work = Work({OTHER: lambda prompt, repetition: 20.0, "slow": lambda prompt, repetition: 8.0})
     found = work.measure(plan, *arms)
@@ -228,7 +235,7 @@ def test_a_winner_is_measured_again_on_what_was_held_out() -> None:
 
 
 def test_without_a_winner_nothing_is_measured_again() -> None:
-    plan = Plan(prompts=prompts("edit1", "edit2"), pairs=5, checks=2, held=("edit2",))
+    plan = Plan(prompts=prompts("edit1", "edit2"), pairs=5, checks=5, held=("edit2",))
     work = Work()
     found = work.measure(plan)
     assert {prompt for arm, prompt, _ in work.cells if arm == OTHER} == {"edit1"}

@@ -53,6 +53,16 @@ def test_time_that_the_loop_does_not_see_is_ours_and_raises_a_doubt(tmp_path: Pa
     assert any("the engine claims" in reason for reason in doubts(cell))
 
 
+@pytest.mark.parametrize("step", [0.0, 3600.0, -3600.0])
+def test_a_clock_that_is_set_during_a_cell_raises_a_doubt(tmp_path: Path, step: float) -> None:
+    session = fake_session(tmp_path)
+    steps = iter((0.0, step))
+    stage = Stage(session, clock=session.loop.clock, now=lambda: session.loop.clock() + next(steps))
+    cell = SessionArm("plain", stage, Generation(draft="off", max_tokens=12)).measure(LOOPS, 0)
+    assert cell.seconds == pytest.approx(12 * 0.098), "it was timed by a clock that nobody sets"
+    assert [reason[:14] for reason in doubts(cell)] == (["the wall clock"] if step else [])
+
+
 def test_every_cell_starts_cold_unless_it_says_that_it_is_warm(tmp_path: Path) -> None:
     stage = stage_of(tmp_path)
     cold = SessionArm("cold", stage, Generation(max_tokens=8))

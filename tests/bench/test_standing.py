@@ -22,7 +22,7 @@ def test_a_claim_stands_as_it_was_made(made_as: Standing) -> None:
 def test_a_retraction_outweighs_everything_else() -> None:
     for suspect, kind, mine in product(("", "slow"), ("compare", "external"), ("", "run too")):
         run = replace(RUN, suspect=suspect, kind=kind, retracted=mine)
-        assert standing(make_claim(), run, {make_claim().id: "wrong"}) == ("retracted", "retracted: wrong")
+        assert standing(make_claim(), run, {make_claim().id: "wrong"}) == ("retracted", "wrong")
     assert standing(make_claim(), replace(RUN, retracted="run too"), {"another": "wrong"})[0] == "retracted"
 
 

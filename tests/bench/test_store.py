@@ -5,7 +5,7 @@ import resource
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -257,7 +257,7 @@ def test_one_claim_may_be_retracted(store: ResultStore, tmp_path: Path) -> None:
     reach = store.retract(make_claim().id, "warm cache")
     assert (reach.retraction.what, reach.claims) == ("claim", (make_claim().id,))
     assert [(claim.standing, claim.reason) for claim in store.claims()] == [
-        ("retracted", "retracted: warm cache"),
+        ("retracted", "warm cache"),
         ("optimum", ""),
     ]
     with pytest.raises(UnknownName, match="unknown claim"):
@@ -301,18 +301,36 @@ def test_a_run_that_was_killed_is_interrupted_once_another_begins(store: ResultS
     assert (store.run("killed").state, store.run("next").state) == ("interrupted", "running")
 
 
+def add_canaries(
+    store: ResultStore, number: int, attestation: Mapping[str, Any], state: Any = "complete", suspect: str = ""
+) -> None:
+    """A run with two canaries of 3 tokens a second on average, times its number, and two that don't count."""
+    name = f"canary {number}"
+    store.begin(replace(RUN, id=name, started=float(number), attestation=attestation))
+    for seconds, status in ((2.0, "ok"), (4.0, "ok"), (0.1, "failed"), (0.1, "tainted")):
+        rate: dict[str, Any] = {"tokens": 8 * (number + 1), "seconds": seconds, "status": status}
+        store.append(name, make_cell(arm="canary", prompt="canary", figures={"model": "m"}, **rate))
+    if state != "running":
+        store.finish(name, state, suspect)
+
+
 def test_canaries_are_told_of_the_same_host_and_build(store: ResultStore) -> None:
     host = {"cpu": "Made 9", "cores": 2, "quota": None, "engine": "b1", "load": [1.0, 1.0, 1.0]}
     for number, attestation in enumerate([host, host, host | {"engine": "b2"}, host | {"load": [9.0, 9.0, 9.0]}, {}]):
-        name = f"canary {number}"
-        store.begin(replace(RUN, id=name, started=float(number), attestation=attestation))
-        for seconds, status in ((2.0, "ok"), (4.0, "ok"), (0.1, "failed")):
-            rate: dict[str, Any] = {"tokens": 8 * (number + 1), "seconds": seconds, "status": status}
-            store.append(name, make_cell(arm="canary", prompt="canary", **rate))
+        add_canaries(store, number, attestation)
     mine = replace(RUN, id="canary 1", attestation=host)
-    assert store.canaries(mine) == [3.0, 12.0]
+    assert store.canaries(mine, "m") == [3.0, 12.0]
+    assert store.canaries(mine, "another model") == []
     store.retract("canary 3", "wrong clock")
-    assert store.canaries(mine) == [3.0]
+    assert store.canaries(mine, "m") == [3.0]
+
+
+def test_what_is_unfinished_or_suspect_says_nothing_of_the_usual_canary(store: ResultStore) -> None:
+    for number, (state, suspect) in enumerate(
+        [("complete", ""), ("complete", "slow"), ("interrupted", ""), ("failed", ""), ("running", "")]
+    ):
+        add_canaries(store, number, RUN.attestation, state, suspect)
+    assert store.canaries(replace(RUN, id="mine"), "m") == [3.0]
 
 
 def test_a_store_of_a_newer_version_is_left_alone(path: Path) -> None:

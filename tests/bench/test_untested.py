@@ -89,7 +89,8 @@ def test_measured_models_methods_and_tasks_beyond_ours_are_shown_too(store: Resu
     found = visited(store, others=True)
     assert set(found) == {("moe", "4 experts", "other"), ("big", "eagle", "code")}
     assert found["big", "eagle", "code"].external and found["big", "eagle", "code"].at == 7.0
-    assert ("big", "4 experts", "other") in entries(store, others=True)
+    assert ("big", "suffix", "other") in entries(store, others=True)
+    assert ("big", "4 experts", "other") not in entries(store, others=True)  # it is a method of another model
     assert not entries(store, others=False)
 
 

@@ -30,6 +30,7 @@ def test_a_grid_is_measured_stored_and_shown(tiny: Path, own_world: Path, capsys
     assert (row["threads"], row["numa"], row["batch"], row["mmap"]) == (1, "off", 64, True)
     assert set(row["tokens_per_second"]) == {"pp80", "tg4", *(f"verify {width}" for width in baseline.WIDTHS)}
     assert all(row["tokens_per_second"].values()) and row["triad"] == 4e9 and row["best"] == []
+    assert found["best"] == {}
     with ResultStore.open(own_world / "root" / "results" / FILE) as store:
         run = store.run(found["run"])
         assert (run.kind, run.state) == ("baseline", "complete")

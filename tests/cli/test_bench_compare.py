@@ -1,8 +1,10 @@
 """`slipstream bench compare` and `bench sweep`: arms from the command line to a stored verdict, on a tiny model."""
 
 import json
+import math
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,16 @@ from slipstream.bench import garbage
 from slipstream.bench.cell import Cell
 from slipstream.bench.session_arm import SessionArm
 from slipstream.bench.store import FILE, ResultStore
+from slipstream.bench.store_rows import Curve
 from slipstream.cli import main as cli
 from slipstream.cli import paired
 from slipstream.cli.bench_compare import arms_of, base
 from slipstream.cli.bench_sweep import grid
+from slipstream.cli.paired_table import finding
 from slipstream.core.errors import RequestError
+from tests.bench.stored import make_claim
 from tests.cli.conftest import Refuses
+from tests.isolation import eager_curve
 
 PROMPTS = [
     {"id": "one", "task": "copy", "prompt": "Repeat: apples, pears, plums."},
@@ -65,14 +71,16 @@ def test_compare_as_json(line: Callable[..., list[str]], own_world: Path, capsys
         # Three arms in the checks, two after them; two pairs of each on three prompts.
         assert len(store.cells(run.id)) == 3 * 2 * 3 + 2 * 2 * 3
         assert {claim.id for claim in store.claims(run.id)} == {claim["id"] for claim in found["claims"]}
+        assert store.curves(run.id) == [Curve("tiny.gguf", eager_curve().table)]
 
 
 def test_compare_as_a_table(line: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]) -> None:
     arms = ["--arm", "plain: draft=off", "--arm", "lookup4: draft=prompt_lookup,length=4", "--arm", "noisy: seed=1"]
     assert cli.main(line("compare", "--task", "copy", "--no-control", *arms)) == 0
     printed = capsys.readouterr().out
-    for text in ("lookup4", "noisy", "95 % interval", "detectable", "verdict", "stored as"):
+    for text in ("lookup4", "noisy", "95 % interval", "detectable", "verdict", "Found: no", "slipstream bench show"):
         assert text in printed
+    assert max(map(len, printed.splitlines()[:8])) <= 100 and "By task class" not in printed
     assert "nothing to copy" not in printed and "chat" not in printed
 
 
@@ -116,7 +124,7 @@ def test_ctrl_c_leaves_a_run_that_is_gone_on_with(
 FAKE = """
 import json, sys
 job = json.load(open(sys.argv[-1]))
-print(json.dumps({"ready": 1}), flush=True)
+print(json.dumps({"ready": {"model": "m.gguf", "curve": {"64": {"1": 10.0, "8": 20.0}}}}), flush=True)
 for prompt in job["prompts"]:
     cell = {"arm": job["arm"], "prompt": prompt["id"], "task": prompt["task"], "repetition": job["repetition"]}
     rate = 10 * job["settings"]["threads"]
@@ -139,6 +147,7 @@ def test_arms_that_differ_in_opening_run_in_processes_of_their_own(
     assert ratios == pytest.approx({"draft=off,threads=1, again": 1, "threads=2": 2, "threads=3": 3})
     with stored(own_world) as store:
         configuration = store.run(found["run"]).arms[0].configuration
+        assert store.curves(found["run"]) == [Curve("m.gguf", {64: {1: 10.0, 8: 20.0}})], "once per model"
     assert configuration["argv"][-1] == "JOB" and "SLIPSTREAM_ROOT" in configuration["environment"]
     assert not list((own_world / "root" / "tmp").glob("job*"))
 
@@ -151,6 +160,29 @@ def test_sweep_measures_the_winner_again(
     assert cli.main(line("sweep", *vary)) == 0
     printed = capsys.readouterr().out
     assert "threads=3, held-out" in printed and "optimum" in printed and "threads=2, held-out" not in printed
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({}, "suffix is faster than plain: 1.50x, 95 % interval 1.25 to 1.75, 6 pairs"),
+        ({"low": 0.9, "verdict": "no difference seen"},
+         "no difference seen between suffix and plain (1.50x, 95 % interval 0.90 to 1.75, 6 pairs); one of 5.0 %"),
+        ({"verdict": "no difference seen", "reason": "4 pairs are too few"}, "6 pairs): 4 pairs are too few"),
+        ({"verdict": "tainted", "reason": "3 of 6 pairs left out"}, "no verdict on suffix against plain (1.50x"),
+        ({"value": math.nan}, ""),
+    ],
+)  # fmt: skip
+def test_the_finding_is_one_sentence(changes: dict[str, Any], says: str) -> None:
+    found = finding([make_claim(task="all", **changes)])
+    assert says in found and bool(says) == bool(found)
+
+
+def test_the_finding_is_about_the_winner_as_it_was_measured_again() -> None:
+    slow, fast = make_claim(task="all"), make_claim(arm="model", task="all", value=9.0)
+    assert finding([slow, fast]).startswith("model (the best arm) is faster than plain: 9.00x")
+    again = replace(slow, id=f"{slow.id}/held-out", value=1.4)
+    assert "suffix (the best arm) is faster than plain on prompts it was not chosen on: 1.40x" in finding([fast, again])
 
 
 COMMON: dict[str, Any] = {"max_tokens": 9}

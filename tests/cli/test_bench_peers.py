@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from slipstream.bench.peers.timing import cell_of
 from slipstream.bench.schedule import Block
 from slipstream.bench.store import FILE, ResultStore
 from slipstream.bench.workload import Prompt
-from slipstream.cli import bench_peers
+from slipstream.cli import bench_peers, peers_arms, peers_table
 from slipstream.cli import main as cli
 from tests.bench.peers.fake_server import token
 from tests.bench.peers.made import binary
@@ -43,7 +44,8 @@ class Ours:
         if prompt.id == "two":
             tokens[4] = 260
         arrivals = tuple((0.1 * (count + 1), count + 1) for count in range(TOKENS))
-        return cell_of(prompt.id, prompt.task, repetition, len(asked), Reply(tokens=tuple(tokens), arrivals=arrivals))
+        cell = cell_of(prompt.id, prompt.task, repetition, len(asked), Reply(tokens=tuple(tokens), arrivals=arrivals))
+        return replace(cell, answer="The alphabet, as it was asked for.")
 
 
 @pytest.fixture
@@ -53,7 +55,7 @@ def workload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def our_arm(name: str, settings: Mapping[str, Any], job: Job) -> Ours:
         return Ours(job)
 
-    monkeypatch.setattr(bench_peers, "_our_arm", our_arm)
+    monkeypatch.setattr(peers_arms, "our_arm", our_arm)
     monkeypatch.setattr(llama_server, "installed", lambda: None)
     monkeypatch.setattr(openvino, "find_spec", lambda name: None)
     path = tmp_path / "workload.jsonl"
@@ -73,6 +75,7 @@ def test_peers_are_measured_stored_and_compared(
     found = json.loads(capsys.readouterr().out)
     rows = {row["arm"]: row for row in found["rows"]}
     assert {"slipstream plain", "slipstream stack", "llama-server plain", "llama-server ngram-simple 8"} <= set(rows)
+    assert {duel["arm"] for duel in found["duels"]} == {"slipstream stack"} and len(found["duels"]) == 1
     assert rows["slipstream plain"]["output"] == rows["slipstream stack"]["output"] == "same"
     plain = rows["llama-server plain"]
     assert [one["prompt"] for one in plain["parted"]] == ["two"] and plain["parted"][0]["token"] == 4
@@ -107,3 +110,40 @@ def test_arguments_that_can_not_be_measured(refuses: Refuses, tiny: Path, worklo
     refuses(2, "there is no file", *line(workload, "--draft-model", "nowhere.gguf"))
     refuses(2, "there is no file", *line(workload, "--llama-server", "nowhere"))
     refuses(2, "--max-tokens is 0", *line(workload, "-n", "0"))
+    refuses(2, "--screen is 2, of 2 prompts", *line(workload, "--screen", "2"))
+    refuses(2, r"tiny\.gguf has no profile here(.|\n)*slipstream tune", *line(workload, "--tuned"))
+    refuses(2, "in other weights", *line(workload, "--variant", tiny))
+
+
+def test_each_engine_s_fastest_setting_of_all_files_goes_into_the_final(
+    tiny: Path, own_world: Path, workload: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tiny.with_name("other.gguf")
+    other.write_bytes(tiny.read_bytes())
+    monkeypatch.setattr(bench_peers, "_variants", lambda path, given: [str(other)])
+    monkeypatch.setattr(peers_arms, "tuned_settings", lambda path: {"model": str(other), "draft": "off"})
+    words = line(workload, "--llama-server", binary(own_world), "--tuned", "--screen", 1, "--json")
+    assert cli.main(words) == 0
+    printed = capsys.readouterr()
+    found = json.loads(printed.out)
+    assert "The final, on the other prompts: slipstream tuned, " in printed.err
+    arms = {row["arm"]: row for row in found["rows"]}
+    assert {row["peer"] for row in found["rows"]} == {"slipstream", "llama-server"}
+    assert len([row for row in found["rows"] if row["peer"] == "llama-server"]) == 1
+    assert {"slipstream plain", "slipstream plain, other.gguf", "slipstream tuned"} <= set(arms)
+    assert [duel["arm"] for duel in found["duels"]] == ["slipstream tuned"]
+    with ResultStore.open(own_world / "root" / "results" / FILE) as store:
+        first, last = store.run(found["screened"]), store.run(found["run"])
+        assert {cell.prompt for cell in store.cells(first.id)} == {"one"}
+        assert {cell.prompt for cell in store.cells(last.id)} == {"two"}
+    assert {"llama-server plain", "llama-server plain, other.gguf"} <= {arm.name for arm in first.arms}
+
+
+def test_who_goes_into_the_final() -> None:
+    rows: list[dict[str, Any]] = [
+        {"peer": "a", "arm": "a slow", "tokens_per_second": 10.0},
+        {"peer": "b", "arm": "b none", "tokens_per_second": None},
+        {"peer": "a", "arm": "a other answers", "tokens_per_second": 20.0},
+        {"peer": "b", "arm": "b other answers", "tokens_per_second": 9.0},
+    ]
+    assert peers_table.finalists(rows) == ["a slow", "b other answers"]

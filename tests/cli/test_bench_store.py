@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ from slipstream.bench.store import FILE, ResultStore
 from slipstream.bench.store_rows import Curve
 from slipstream.cli import main as cli
 from slipstream.config import load
+from slipstream.host import attest
 from tests.bench.stored import make_cell, make_claim, make_run
 from tests.bench.test_imports import LINE
 from tests.cli.conftest import Refuses, slipstream
 from tests.engine import tiny_gguf
 
+SHOW = ("bench", "show")
 RECORD = ("bench", "record", "-m", "big", "--method", "suffix", "--task", "code", "--source", "a blog")
 
 
@@ -50,7 +53,7 @@ def out_json(capsys: pytest.CaptureFixture[str], *arguments: object) -> Any:
 
 
 def test_nothing_yet(own_world: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert out(capsys, "list") == "nothing is measured yet\n"
+    assert "slipstream bench compare" in out(capsys, "list")
     assert out_json(capsys, "list") == []
     assert json.loads(out(capsys, "export"))["runs"] == []
     assert out(capsys, "export", "--csv", "cells").strip() == ""
@@ -58,9 +61,10 @@ def test_nothing_yet(own_world: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_list(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     printed = out(capsys, "list")
-    first, second = (line for line in printed.splitlines() if "2026010" in line)
-    assert "20260102" in first and "suspect" in first and "the canary was slow" in first
-    assert "20260101" in second and "complete" in second and "compare" in second
+    first, second, why = (line for line in printed.splitlines() if "2026010" in line)
+    assert "20260102" in first and "suspect" in first and "tiny" in first
+    assert "20260101" in second and "complete" in second and "compare" in second and "2 of 3" in second
+    assert why == "20260102-000000-bbbb is suspect: the canary was slow"
     rows = out_json(capsys, "list", "--kind", "compare")
     assert [(row["id"], row["state"], row["cells"], row["unusable"], row["claims"]) for row in rows] == [
         (make_run().id, "complete", 3, 1, 1)
@@ -86,6 +90,19 @@ def test_show(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (value["id"], len(value["cells"]), value["claims"][0]["standing"]) == (make_run().id, 3, "optimum")
     assert value["reports"][0]["path"] == "report.html"
     assert "suspect: the canary was slow" in out(capsys, "show", "20260102")
+
+
+def test_what_changed_on_the_host_between_two_runs(
+    path: Path, refuses: Refuses, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = attest.read(environ={}, argv=["a"])
+    later = replace(now, taken=now.taken + 60, uptime=(now.uptime or 0.0) + 60, kernel="another")
+    with ResultStore.open(path) as store:
+        store.begin(make_run("20260103-000000-cccc", 3000.0, attestation=now.to_json()))
+        store.begin(make_run("20260104-000000-dddd", 4000.0, attestation=later.to_json()))
+    assert "then another" in out(capsys, "show", "20260104", "--against", "20260103")
+    assert out_json(capsys, "show", "20260103", "--against", "20260103")["changes"] == []
+    refuses(2, "20260101-000000-aaaa has no whole record of its host", *SHOW, "20260103", "--against", "20260101")
 
 
 def test_retract_marks_claims_and_reports(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -160,14 +177,14 @@ def test_record_knows_a_model_file_by_its_content(
 
 def test_untested(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     printed = out(capsys, "untested")
-    assert "tiny ffffffff" in printed and "never" in printed and "a: 0.3.36-b1-abcd" in printed
+    assert "tiny ffffffff: never tried: prompt lookup" in printed and "engine: 0.3.36-b1-abcd" in printed
     place = {"model": "tiny", "identity": "f" * 32, "method": "suffix", "task": "edit"}
     (tested,) = (entry for entry in out_json(capsys, "untested") if place.items() <= entry.items())
     assert tested["tested"]["engine"] == "0.3.36-b1-abcd" and tested["tested"]["age_seconds"] > 1e6
     (tmp_path / "models").mkdir()
     model = tiny_gguf.dense(tmp_path / "models" / "one.gguf")
     printed = out(capsys, "untested", model.parent)
-    assert "one" in printed and "tiny" not in printed
+    assert ": never tried: anything" in printed and "tiny" not in printed
 
 
 def test_bad_input(path: Path, tmp_path: Path, refuses: Refuses) -> None:

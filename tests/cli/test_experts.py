@@ -1,16 +1,22 @@
 """`slipstream experts` on a tiny mixture of experts, from the header to a profile that `run` applies."""
 
+import itertools
 import json
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from slipstream import assembly
 from slipstream.assembly import Options, open_session
+from slipstream.bench.expert_arm import ExpertArm
 from slipstream.bench.store import FILE, ResultStore
 from slipstream.cli import main as cli
+from slipstream.cli.experts_table import HIGH, plot
 from slipstream.control.curve import VerifyCost
+from slipstream.engine import expert_count
 from slipstream.engine.expert_count import experts_used
 from tests.cli.conftest import Refuses
 from tests.engine.tiny_experts import moe
@@ -19,11 +25,17 @@ from tests.isolation import eager_curve
 TEMPLATE = "{{ messages[-1].content }}"
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return moe(tmp_path_factory.mktemp("experts") / "mixture.gguf", template=TEMPLATE)
+
+
 @pytest.fixture
-def mixture(tiny: Path, own_world: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    path = moe(own_world / "mixture.gguf", template=TEMPLATE)
+def mixture(tiny: Path, made: Path, own_world: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = Path(shutil.copy(made, own_world))
     prompts = own_world / "prompts.jsonl"
     prompts.write_text('{"id": "a", "prompt": "one two"}\n{"id": "b", "prompt": "three four"}\n')
+    prompts.with_name("text.txt").write_text("The harbour master kept two ledgers, and in winter a lamp. " * 8)
     monkeypatch.setenv("SLIPSTREAM_MODEL", str(path))
     return path
 
@@ -34,7 +46,8 @@ def ran(capsys: pytest.CaptureFixture[str], *arguments: object) -> Any:
 
 
 def quick(path: Path, *more: object) -> list[object]:
-    return [path, "--prompts", path.with_name("prompts.jsonl"), "-n", 8, *more]
+    prompts, text = path.with_name("prompts.jsonl"), path.with_name("text.txt")
+    return [path, "--prompts", prompts, "--text", text, "-n", 8, "--no-canary", *more]
 
 
 def test_sweeps_stores_and_keeps(mixture: Path, own_world: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -57,7 +70,7 @@ def test_sweeps_stores_and_keeps(mixture: Path, own_world: Path, capsys: pytest.
             return experts_used(target.model, target.options)
 
     assert used() == 4 and used(profile=False) == 8
-    assert used(kv_overrides={value["key"]: 3}) == 3
+    assert used(kv_overrides={value["key"]: 3}) == 3 and used(experts=6) == 6 and used(experts=8) == 8
     assert ran(capsys, *quick(mixture, "--use", "8"))["kept"] == 8
     assert used() == 8
 
@@ -96,6 +109,9 @@ def test_refusals_come_before_the_model_is_loaded(mixture: Path, tiny: Path, own
     short.write_text("too short")
     refuses(2, "the text has .* tokens", *["experts", "--text", short])
     refuses(2, "9 experts a token", "run", "x", "--override-kv", "deepseek.expert_used_count=int:9")
+    refuses(2, "less than a quarter.*\n.*--override-kv deepseek.expert_used_count=int:1", "run", "x", "--experts", "1")
+    refuses(2, "9 experts a token\n.*1 to 8", "compare", "--experts", "9")
+    refuses(2, "has no experts: it is dense", "run", "x", "-m", tiny, "--experts", "2")
 
 
 def test_drafts_for_itself_with_fewer(
@@ -112,6 +128,18 @@ def test_drafts_for_itself_with_fewer(
     assert cli.main([*command, "--draft", "draft_model", "--draft-experts", "6"]) == 0
     drafted = json.loads(capsys.readouterr().out)
     assert drafted["tokens"] == plain["tokens"] and drafted["stats"]["sources"]["draft_model"]["drafted"] > 0
+
+    def fewer(*drafter: str) -> Any:
+        assert cli.main([*command, "--experts", "4", "--draft", *drafter]) == 0
+        printed = capsys.readouterr()
+        assert "4 of 8 experts" in printed.err
+        return json.loads(printed.out)["tokens"]
+
+    reduced = fewer("off")
+    assert reduced != plain["tokens"]
+    assert reduced == fewer("suffix,prompt_lookup") == fewer("draft_model", "--draft-experts", "2")
+    assert reduced == fewer("draft_model,suffix", "--draft-experts", "3")
+    refuses(2, r"fewer than its 4 experts", *command, "--experts", "4", "--draft-experts", "4")
     refuses(2, r"the same model.*\n.*fewer than its 8 experts", *command, "--draft-experts", "8")
     refuses(2, "9 experts a token", *command, "--draft-experts", "9")
     assert cli.main(["pair", str(mixture), str(mixture), "--draft-experts", "4", "--headers-only"]) == 0
@@ -120,3 +148,64 @@ def test_drafts_for_itself_with_fewer(
 
 def test_a_dense_model_has_no_reduced_self(tiny: Path, refuses: Refuses) -> None:
     refuses(2, "has no experts", "run", "x", "--draft-experts", "2")
+
+
+def test_a_kept_number_is_applied_and_said(mixture: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ran(capsys, *quick(mixture, "--use", "4", "--no-draft"))
+    for command in (["run", "one two", "-n", "4", "--no-memory"], ["compare", mixture.with_name("prompts.jsonl")]):
+        arguments = [*map(str, command), "-c", "128", "--json", "--max-tokens", "6"]
+        assert cli.main(arguments) == 0
+        printed = capsys.readouterr()
+        assert "profile: kv overrides deepseek.expert_used_count 4" in printed.err
+        assert "4 of 8 experts, another output, perplexity" in printed.err
+    assert json.loads(printed.out)["divergences"] == []
+    assert cli.main(["tracks", "--json", "-c", "128"]) == 0
+    (track,) = (one for one in json.loads(capsys.readouterr().out)["tracks"] if one["number"] == "2")
+    assert "kept: 4 of 8 experts" in track["verdict"] and "slipstream experts" in track["enable"]
+
+
+def test_a_number_that_the_engine_passes_over_is_an_error(
+    mixture: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expert_count, "experts_used", lambda model, options: 8)
+    assert cli.main(["experts", *map(str, quick(mixture, "--use", "4")), "--json"]) == 1
+    printed = capsys.readouterr()
+    assert "error: nothing was measured with 4 experts: the model was loaded for 4 experts and uses 8" in printed.err
+    value = json.loads(printed.out)
+    assert value["kept"] is None and [row["experts"] for row in value["rows"]] == [8]
+
+
+def test_an_interrupted_sweep_goes_on(
+    mixture: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, refuses: Refuses
+) -> None:
+    arguments = list(map(str, quick(mixture, "--counts", "6,4", "--no-draft")))
+    measure, calls = ExpertArm.measure, itertools.count()
+
+    def interrupted(self: ExpertArm, prompt: Any, repetition: int) -> Any:
+        if next(calls) == 7:
+            raise KeyboardInterrupt
+        return measure(self, prompt, repetition)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ExpertArm, "measure", interrupted)
+        assert cli.main(["experts", *arguments, "--json"]) == 130
+    printed = capsys.readouterr()
+    run = json.loads(printed.out)["run"]
+    assert f"--resume {run}" in printed.err
+    refuses(2, "was begun with another plan", "experts", *arguments, "--resume", run, "-n", "9")
+    value = ran(capsys, *arguments, "--resume", run)
+    assert (value["run"], value["state"]) == (run, "complete")
+    assert [row["experts"] for row in value["rows"]] == [8, 6, 4]
+    assert all("perplexity" in row["quality"] for row in value["rows"])
+
+
+def test_the_plot_puts_the_best_in_brackets() -> None:
+    def row(experts: int, speed: float, perplexity: float, best: bool) -> Any:
+        return SimpleNamespace(experts=experts, speed_up=speed, quality={"perplexity": perplexity}, best=best)
+
+    rows = [row(8, 1.0, 10.0, True), row(6, 0.9, 12.0, False), row(4, 1.5, 14.0, True)]
+    lines = plot(rows).splitlines()
+    assert lines[1].startswith("     14.00 |") and lines[1].endswith("[4]") and lines[HIGH].startswith("     10.00 |")
+    assert " 6 " in f"{lines[6]} {lines[5]} " and "[8]" in lines[HIGH]
+    assert lines[-1].split() == ["0.90x", "speed", "1.50x"]
+    assert plot(rows[:1]) == "" and plot([row(8, 1.0, 10.0, True)] * 2) != ""

@@ -8,6 +8,8 @@ import pytest
 
 from slipstream.bench.compare import Sample
 from slipstream.bench.record import Entry, RunRecord
+from slipstream.bench.store import FILE, ResultStore
+from slipstream.bench.store_rows import StoredRun, WholeRun
 from slipstream.bench.workload import Prompt
 from slipstream.cli import main as cli
 from slipstream.core.stats import Stats
@@ -49,7 +51,43 @@ def test_json(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (check,) = value["checks"]
     assert check["measured"] == pytest.approx(2.0)
     assert check["error"] == pytest.approx(check["predicted"] / 2 - 1)
+    assert check["error_low"] <= check["error"] <= check["error_high"]
     assert any("free sources only" in line for line in value["assumptions"])
+
+
+def test_it_is_stored_as_what_it_is(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(arguments(run, "--json")) == 0
+    name = json.loads(capsys.readouterr().out)["run"]
+    assert cli.main(["bench", "show", name, "--json"]) == 0
+    stored: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert (stored["kind"], stored["state"], stored["cells"]) == ("projection", "complete", [])
+    assert [claim["arm"] for claim in stored["claims"]] == ["tiny.gguf on here, stack", "tiny.gguf on epyc-9655, stack"]
+    for claim in stored["claims"]:
+        assert claim["standing"] == "observation" and claim["reason"].startswith("a projection, not measured")
+    assert {arm["configuration"]["machine"] for arm in stored["arms"]} == {"here", "epyc-9655"}
+    assert stored["plan"]["sources"] == ["run"] and stored["plan"]["assumptions"]
+
+
+def test_a_trace_is_replayed_with_the_prompt_that_was_asked(
+    tiny: Path, run: Path, refuses: Refuses, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trace = run.parent / "trace.jsonl"
+    trace.write_text('{"slots": [{"emitted": [5, 6, 7, 8]}]}\n' * 10)
+    given = arguments(trace, "--json")
+    refuses(2, "trace.jsonl holds one answer, and there are 2 prompts", *given)
+    prompts = run.parent / "prompts.jsonl"
+    prompts.write_text(prompts.read_text().splitlines()[0] + "\n")
+    assert cli.main(given) == 0
+    value = json.loads(capsys.readouterr().out)
+    assert [row["prompts"] for row in value["rows"]] == [1, 1] and value["checks"] == []
+    assert value["sources"] == ["trace.jsonl"]
+
+
+def test_a_retracted_run_is_not_replayed(run: Path, own_world: Path, refuses: Refuses) -> None:
+    with ResultStore.open(own_world / "root" / "results" / FILE) as store:
+        store.add(WholeRun(run=StoredRun(id="r1", kind="compare", started=1.0, state="complete", ended=2.0)))
+        store.retract("r1", "the caches were warm")
+    refuses(2, "run r1 is retracted: the caches were warm", "project", "--from", "r1", "--bandwidth", "40")
 
 
 def test_everything_that_is_shown_says_projection(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -57,6 +95,7 @@ def test_everything_that_is_shown_says_projection(run: Path, capsys: pytest.Capt
     out = capsys.readouterr().out
     assert out.count("(projection)") == 3
     assert "nothing here was measured on that machine" in out
+    assert "stored as " in out and out.rstrip().endswith("a projection")
     assert "15 % is wanted" in out and "Assumed:" in out and "epyc-9655: layer_ms the same fit" in out
 
 

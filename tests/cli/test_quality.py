@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,13 @@ def text(tmp_path: Path) -> Path:
     return path
 
 
+def shown(run: str, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """A stored run, as JSON."""
+    assert cli.main(["bench", "show", run, "--json"]) == 0
+    value: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return value
+
+
 def test_answers_by_class(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["bench", "quality", "-s", "unit_tests", "--each", "1", "-n", "12", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -26,6 +34,13 @@ def test_answers_by_class(root: Path, capsys: pytest.CaptureFixture[str]) -> Non
     out = capsys.readouterr().out
     assert "math" in out and "cut off at its limit of 4 tokens" in out
     assert not list((root / "tmp").iterdir())
+    stored = shown(found["run"], capsys)
+    assert (stored["kind"], stored["state"]) == ("quality", "complete")
+    assert [(cell["prompt"], cell["status"], cell["figures"]["score"]) for cell in stored["cells"]] == [
+        ("edit/0", "ok", 0.0), ("code/0", "ok", 0.0)
+    ]  # fmt: skip
+    assert all(cell["figures"]["outcome"] == "truncated" and cell["tokens"] == 12 for cell in stored["cells"])
+    assert stored["plan"]["scorer"] == "unit_tests" and stored["attestation"]["models"]
 
 
 def test_perplexity_and_divergence_of_a_text(
@@ -35,11 +50,17 @@ def test_perplexity_and_divergence_of_a_text(
     assert cli.main([*arguments, "-s", "perplexity", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert 1 < found["value"] < 60 and found["error"] > 0 and found["tokens"] % 15 == 0
+    stored = shown(found["run"], capsys)
+    (cell,) = stored["cells"]
+    assert cell["prompt"] == "text.txt" and cell["figures"]["perplexity"] == found["value"]
+    assert cell["figures"]["scored"] == found["tokens"] and len(stored["plan"]["sha256"]) == 64
     assert cli.main([*arguments, "-s", "perplexity"]) == 0
     assert f"perplexity {found['value']:.4g} ± " in capsys.readouterr().out
     assert cli.main([*arguments, "-s", "divergence", "--against", str(smollm2_path)]) == 0
     out = capsys.readouterr().out
-    assert "KL divergence 0 ± 0 nats a token" in out and "the same likeliest token 100.0 %" in out
+    assert (
+        "stored as " in out and "KL divergence 0 ± 0 nats a token" in out and "the same likeliest token 100.0 %" in out
+    )
 
 
 def test_what_it_refuses(refuses: Refuses, text: Path, tmp_path: Path) -> None:

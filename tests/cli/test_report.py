@@ -1,10 +1,13 @@
 """`slipstream report`: two files, cited in the store, and a check that fails when it should."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
 
+from slipstream.bench.report.claims_under_test import PROMISES
+from slipstream.bench.report.empty import EMPTY
 from slipstream.bench.store import FILE, ResultStore
 from slipstream.cli import main as cli
 from tests.bench.report.made import filled
@@ -78,3 +81,31 @@ def test_without_results(own_world: Path, monkeypatch: pytest.MonkeyPatch, refus
     assert not (root / "results" / FILE).exists()
     ResultStore.open(root / "results" / FILE).close()
     refuses(2, "the result store is empty", "report")
+
+
+def test_a_retracted_run_is_gone_from_the_next_report(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = results / "report" / "report.html"
+    run = "20260901-101500-aaaa"
+    assert cli.main(["report"]) == 0 and f'data-claim="{run}/stack/edit"' in page.read_text()
+    capsys.readouterr()
+    assert cli.main(["bench", "retract", run, "--reason", "one prompt was repeated"]) == 0
+    assert f"{page} cites it: write it again with slipstream report" in capsys.readouterr().out
+    assert cli.main(["bench", "show", run, "--json"]) == 0
+    (cited,) = json.loads(capsys.readouterr().out)["reports"]
+    assert f"{run}/stack/edit" in cited["retracted"]
+    assert cli.main(["report", "--check", str(page)]) == 1
+    assert f"cites claim {run}/stack/edit, which was retracted" in capsys.readouterr().out
+    assert cli.main(["report"]) == 0
+    text = page.read_text()
+    assert f'data-claim="{run}' not in text and f'data-run="{run}' not in text and "one prompt was repeated" in text
+    assert cli.main(["report", "--check", str(page)]) == 0
+
+
+@pytest.mark.parametrize(
+    "line", dict.fromkeys([*(promise.command for promise in PROMISES), *(command for _, command in EMPTY.values())])
+)
+def test_commands_that_a_report_names_are_ours(line: str, refuses: Refuses, own_world: Path) -> None:
+    """Every option is known and every arm is read; only the placeholders are no files."""
+    program, *words = shlex.split(line)
+    assert program == "slipstream"
+    refuses(3, "MODEL|SMALL", *words)

@@ -1,5 +1,7 @@
 """`slipstream tune`: a search whose arms are scripted, what it stores and prints, and one real child."""
 
+import dataclasses
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,17 +12,20 @@ import numpy as np
 import pytest
 
 import slipstream
+from slipstream.bench import canary
 from slipstream.bench.cell import Cell
 from slipstream.bench.doubts import Limits
 from slipstream.bench.schedule import Block
 from slipstream.bench.store import FILE, ResultStore
 from slipstream.bench.workload import Prompt
 from slipstream.cli import main as cli
-from slipstream.cli import tune_work
+from slipstream.cli import measured, tune_quality, tune_work
 from slipstream.cli.tune_work import Asked, Work
 from slipstream.core.errors import EngineError
+from slipstream.models.gguf import read_header
 from slipstream.tune import launches as measuring
 from slipstream.tune.configuration import DEFAULT, Configuration
+from slipstream.tune.variants import Files
 from tests.cli.conftest import Refuses
 from tests.engine import tiny_gguf
 
@@ -34,6 +39,8 @@ class Scripted:
     gains: dict[str, float]
     after: int = 1_000_000
     launched: int = 0
+    pace: float = 40.0
+    """Tokens a second of the canary."""
 
     def __post_init__(self) -> None:
         self.random = np.random.default_rng(1)
@@ -45,6 +52,9 @@ class Scripted:
             if self.gains.get(choice.label) == 0:
                 self.speed = 0
         return self
+
+    def generate(self) -> canary.Generated:
+        return canary.Generated((1,) * 48, 48 / self.pace)
 
     def start(self, block: Block) -> None:
         self.launched += 1
@@ -69,10 +79,11 @@ def scripted(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Scripted:
     monkeypatch.delenv("SLIPSTREAM_THREADS")
     script = Scripted({"no flash attention": 0.8, "no repacking": 1.4, "file read, not mapped": 0.0})
     monkeypatch.setattr(Work, "_arm", lambda work, configuration: script.arm(work, configuration))
-    clock = iter(range(0, 1_000_000, 5))
+    clock = itertools.count(0, 2.5)
     monkeypatch.setattr(
-        tune_work, "launches", lambda arms, limits: measuring.launches(arms, limits, lambda: float(next(clock)))
+        tune_work, "launches", lambda arms, limits: measuring.launches(arms, limits, lambda: next(clock))
     )
+    monkeypatch.setattr(measured, "canary", lambda opened: canary.Canary(script.generate, lambda: 0.0))
     return script
 
 
@@ -99,6 +110,7 @@ def test_finds_stores_and_opens_with_it(scripted: Scripted, tiny: Path, capsys: 
     assert whole.run.arms[0].role == "baseline"
     assert any(cell.status == "failed" and cell.reason == "no such memory" for cell in whole.cells)
     assert claim.standing == "optimum" and claim.arm == "no repacking" and claim.verdict == "faster"
+    assert [cell.arm for cell in (whole.cells[0], whole.cells[-1])] == [canary.ARM] * 2 and not whole.run.suspect
     assert set(whole.run.plan["held"]) == {cell.prompt for cell in whole.cells if cell.prompt in whole.run.plan["held"]}
     assert not list((root / "state" / "tune").iterdir()), "the record has served its turn"
 
@@ -136,21 +148,42 @@ def test_ctrl_c_keeps_what_was_measured(scripted: Scripted, tiny: Path, capsys: 
     assert cli.main(["tune"]) == 130
     printed = capsys.readouterr()
     assert "interrupted: what was measured is kept" in printed.err and "rung 1" in printed.out
+    with ResultStore.open(tiny.parent / "root" / "results" / FILE) as store:
+        (part,) = store.runs("tune")
+        assert part.state == "interrupted" and part.cells > 30
     scripted.after = 1_000_000
     assert cli.main(["tune", "--json"]) == 0
     printed = capsys.readouterr()
-    assert "30 launches of an interrupted search are taken over" in printed.err
-    assert json.loads(printed.out)["profile"]["options"] == {"repack": False}
+    assert "an interrupted search is gone on with" in printed.err
+    found = json.loads(printed.out)
+    assert found["profile"]["options"] == {"repack": False}
+    with ResultStore.open(tiny.parent / "root" / "results" / FILE) as store:
+        whole, part = store.run(found["run"]), store.run(part.id)
+        assert whole.cells > part.cells and part.retracted == f"it was gone on with: run {whole.id} holds its cells"
+
+
+def test_a_machine_that_changed_is_suspected(
+    scripted: Scripted, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keep = Work.keep
+
+    def slower(work: Work, *arguments: Any) -> Any:
+        scripted.pace = 20.0
+        return keep(work, *arguments)
+
+    monkeypatch.setattr(Work, "keep", slower)
+    assert cli.main(["tune", "--minutes", "3"]) == 0
+    assert "Suspect: the canary made 20.0 tokens a second after the run" in capsys.readouterr().out
 
 
 def test_again_starts_anew(scripted: Scripted, capsys: pytest.CaptureFixture[str]) -> None:
     scripted.after = 10
     assert cli.main(["tune"]) == 130
     assert cli.main(["tune"]) == 130
-    assert "10 launches of an interrupted search are taken over" in capsys.readouterr().err
+    assert "an interrupted search is gone on with" in capsys.readouterr().err
     scripted.launched, scripted.after = 0, 1
     assert cli.main(["tune", "--again"]) == 130
-    assert "taken over" not in capsys.readouterr().err and scripted.launched == 2
+    assert "gone on with" not in capsys.readouterr().err and scripted.launched == 2
 
 
 def test_knobs_are_listed(tiny: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -164,15 +197,72 @@ def test_knobs_are_listed(tiny: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
 
 
 def test_quality_is_measured_before_a_lossy_setting_joins(
-    scripted: Scripted, capsys: pytest.CaptureFixture[str]
+    scripted: Scripted, tiny: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Random weights: what an eight-bit cache changes is little, and more than nothing."""
-    found = ran(capsys, "--minutes", "2", "--knob", "cache", "--quality-limit", "kl=0")
-    (reason,) = found["refused"].values()
-    assert reason.startswith("kl loss") and found["profile"]["options"] == {}
+    asked = []
+
+    def losses(wanted: Any, plain: Any, changed: Any, text: str, prompts: Any) -> dict[str, float]:
+        asked.append((sorted(wanted), plain["model"], changed["key_type"], bool(text)))
+        return {"perplexity": 0.01, "kl": 0.002}
+
+    monkeypatch.setattr(tune_work, "losses", losses)
     scripted.gains = {"q8_0 cache": 1.4}
-    found = ran(capsys, "--minutes", "5", "--knob", "cache", "--quality-limit", "0.5", "--quality-limit", "kl=1")
+    found = ran(capsys, "--minutes", "2", "--knob", "cache", "--quality-limit", "kl=0.001")
+    assert asked == [(["kl"], str(tiny), "q8_0", True)]
+    assert found["refused"] == {"q8_0 cache": "kl loss 0.002, beyond the limit of 0.001"}
+    assert found["profile"]["options"] == {}
+    found = ran(capsys, "--minutes", "5", "--knob", "cache", "--quality-limit", "0.02", "--quality-limit", "kl=0.01")
     assert found["profile"]["options"] == {"key_type": "q8_0", "value_type": "q8_0"}
+
+
+def test_losses_on_a_text(tiny: Path) -> None:
+    """Random weights: what an eight-bit cache changes is little, and more than nothing."""
+    plain = {"model": str(tiny), "context_length": 128}
+    changed = {**plain, "key_type": "q8_0", "value_type": "q8_0"}
+    found = tune_quality.losses(["kl"], plain, changed, "Words that a model reads, one behind the other. " * 6, ())
+    assert 0 < found["kl"] < 0.1 and abs(found["perplexity"]) < 0.1
+    assert tune_quality.losses(["kl"], plain, plain, "Words that a model reads. " * 12, ())["kl"] == pytest.approx(0)
+
+
+def test_a_share_of_right_answers_needs_enough_of_them(tiny: Path, refuses: Refuses) -> None:
+    refuses(2, "score=0.05 can't be seen on 8 prompts", "tune", "--quality-limit", "score=0.05")
+
+
+def test_the_share_of_right_answers(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [Prompt(str(number), "math", f"What is {number} and 1?", reference=str(number + 1)) for number in range(4)]
+    assert tune_quality.markable(rows, 0.25) == rows
+    given = {True: iter([4, 3]), False: iter([4, 2])}
+    plain = {"model": str(tiny), "context_length": 128, "max_tokens": 8}
+    monkeypatch.setattr(tune_quality, "_share", lambda settings, prompts: next(given[False]) / len(prompts))
+    assert tune_quality.losses(["score"], plain, plain, "", rows) == {"score": 0.5}
+
+
+def test_right_answers_are_counted(tiny: Path) -> None:
+    """A model of random weights knows none."""
+    rows = [Prompt("a", "math", "What is one and one?", reference="2")]
+    assert tune_quality._share({"model": str(tiny), "context_length": 256, "threads": 1, "max_tokens": 8}, rows) == 0.0
+
+
+def test_files_beside_the_model_join_if_they_are_more_precise(
+    scripted: Scripted, tiny: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is measured of a less precise one without a limit; it is named."""
+    monkeypatch.setattr(tune_work, "precise", lambda ours, theirs: theirs.path.name == "precise.gguf")
+    monkeypatch.setattr("slipstream.tune.space.precise", lambda ours, theirs: theirs.path.name == "precise.gguf")
+    header = read_header(tiny)
+    others = [dataclasses.replace(header, path=tiny.with_name(name)) for name in ("precise.gguf", "small.gguf")]
+    for other in others:
+        other.path.write_bytes(b"")
+    monkeypatch.setattr(tune_work, "beside", lambda header: Files(tuple(others), ()))
+    monkeypatch.setattr(tune_work, "identity", lambda path: path.name)
+    scripted.gains = {"precise.gguf": 1.5, "small.gguf": 2.0}
+    found = ran(capsys, "--knob", "file")
+    assert found["profile"]["options"] == {"model": str(others[0].path)}
+    assert cli.main(["tune", "--knob", "file"]) == 0
+    assert "Less precise files of this model, which a --quality-limit lets join: small.gguf." in capsys.readouterr().out
+    assert [row["model"] for row in ran(capsys, "--list", "--quality-limit", "kl=1")["file"]] == [
+        str(other.path) for other in others
+    ]
 
 
 def prompts(folder: Path, tasks: Sequence[str]) -> str:
@@ -203,8 +293,8 @@ def test_mistakes_are_refused_before_anything_is_measured(
 
 
 def test_a_task_needs_a_prompt_to_be_checked_on(tiny: Path, tmp_path: Path, refuses: Refuses) -> None:
-    refuses(2, "task 'a' has one prompt", "tune", "--prompts", prompts(tmp_path, "abb"), "--task", "a")
-    refuses(2, "no task has two prompts", "tune", "--prompts", prompts(tmp_path, "abc"))
+    refuses(2, "task 'a' has one prompt", "tune", "--workload", prompts(tmp_path, "abb"), "--task", "a")
+    refuses(2, "no task has two prompts", "tune", "--workload", prompts(tmp_path, "abc"))
 
 
 def test_a_variant_must_be_the_same_model(tiny: Path, tmp_path: Path, refuses: Refuses) -> None:
@@ -217,8 +307,8 @@ def test_a_child_measures(tiny: Path) -> None:
     """One launch in a process of its own, of the default settings and of what can't be opened."""
     work = Work.of(
         Asked(
-            model=tiny, seconds=60, tasks=("chat",), prompts=None, max_tokens=8, figure="request", variants=(),
-            drafts=(), knobs=(), limits={}, text=None, others=1.0, context=256,
+            model=tiny, seconds=60, tasks=("chat",), workload=None, max_tokens=8, figure="request", variants=(),
+            drafts=(), knobs=(), limits={}, text=None, others=1.0, context=256, canary=False,
         )
     )  # fmt: skip
     measure = measuring.launches(work._arm, Limits())

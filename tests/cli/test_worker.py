@@ -25,7 +25,7 @@ def test_a_job_is_measured_line_by_line(root: Path, tmp_path: Path) -> None:
     answer = slipstream("worker", write(tmp_path))
     assert answer.returncode == 0, answer.stderr
     ready, *cells = [json.loads(line) for line in answer.stdout.splitlines()]
-    assert "SmolLM2" in ready["ready"]
+    assert "SmolLM2" in ready["ready"]["model"] and ready["ready"]["curve"]["64"]["1"] == 10
     one, long, two = (line["cell"] for line in cells)
     assert (one["arm"], one["prompt"], one["repetition"], one["status"], one["tokens"]) == ("stack", "one", 3, "ok", 6)
     assert one["seconds"] > 0 and one["figures"]["others_cpu"] >= 0 and not one["warm"]

@@ -27,7 +27,7 @@ def test_a_server_tells_everything(tmp_path: Path) -> None:
     assert "avx512_bf16" in found.instruction_sets
     assert (found.models, found.argv) == ({"m.gguf": "abc"}, ("slipstream", "run"))
     assert found.environment == {"OMP_NUM_THREADS": "4"}
-    assert len(found.topology.nodes) == 2
+    assert len(found.topology.nodes or ()) == 2
 
 
 def test_it_goes_through_json_unchanged(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_nested_facts_are_named_too(one: Attestation) -> None:
 
 
 def test_free_memory_of_a_node_may_change_its_size_may_not(one: Attestation) -> None:
-    first, second = one.topology.nodes
+    first, second = one.topology.nodes or ()
     busy = replace(one.topology, nodes=(replace(first, free=0), second))
     assert differences(one, later(one, 60, topology=busy)) == ()
     halved = replace(one.topology, nodes=(replace(first, total=1), second))

@@ -36,7 +36,7 @@ def test_intel_s_switch_is_the_other_way_round(tmp_path: Path) -> None:
 
 
 def test_a_machine_that_says_nothing_is_not_guessed_at(tmp_path: Path) -> None:
-    assert power.read(tmp_path) == power.Power(None, {}, {}, {}, None, None, None)
+    assert power.read(tmp_path) == power.Power(None, None, None, None, None, None, None)
     assert power.nominal_ghz(tmp_path) is None
 
 

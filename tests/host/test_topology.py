@@ -18,4 +18,4 @@ def test_balancing_has_more_than_one_way_of_being_on(tmp_path: Path) -> None:
 
 
 def test_nothing_readable(tmp_path: Path) -> None:
-    assert read(tmp_path) == Topology((), None, None)
+    assert read(tmp_path) == Topology(None, None, None)

@@ -63,7 +63,7 @@ class Machine:
                     status="failed" if status else "ok", reason=self.broken.get(status, ""),
                 )
             )  # fmt: skip
-        return Launch(tuple(cells), LOADING + sum(cell.seconds + cell.prefill_seconds for cell in cells))
+        return Launch(tuple(cells), LOADING + sum(cell.seconds + cell.prefill_seconds for cell in cells), LOADING)
 
 
 def tasks(each: int = 8, *names: str) -> list[Task]:

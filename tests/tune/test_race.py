@@ -78,7 +78,44 @@ def test_what_would_not_end_in_time_is_left_alone() -> None:
     found = race(exact(), PARTED)
     found.measure_noise(PROMPTS, 2)
     assert found.run([FAST], PROMPTS, found.spent + 1) == []
-    assert found.run([FAST], PROMPTS, found.spent + 3 * len(PROMPTS) * found.entry(DEFAULT).seconds) == [FAST]
+    assert found.run([FAST], PROMPTS, found.spent + found.cost([FAST, DEFAULT], len(PROMPTS))) == [FAST]
+
+
+def test_of_a_group_as_many_are_measured_as_time_allows() -> None:
+    found = race(exact(), PARTED)
+    found.measure_noise(PROMPTS, 2)
+    group = [FAST, configuration("same"), configuration("other")]
+    assert found.run(group, PROMPTS, found.spent + 1.2 * found.cost(group[:2], len(PROMPTS))) == group[:2]
+
+
+def test_opening_anew_is_expected_to_take_as_long_as_the_slowest_did() -> None:
+    """A verify-cost curve is measured when settings are first seen."""
+    machine = exact()
+    known: set[str] = set()
+
+    def curves(one: Configuration, prompts: Sequence[Prompt]) -> Launch:
+        made = machine(one, prompts)
+        first = 20.0 if one.key not in known else 0.0
+        known.add(one.key)
+        return replace(made, seconds=made.seconds + first, opening=made.opening + first)
+
+    found = race(curves, PARTED)
+    found.measure_noise(PROMPTS, 2)
+    again = found.cost([DEFAULT], 2, anchors=0)
+    assert found.cost([FAST], 2, anchors=0) == pytest.approx(again + 20)
+    found.run([FAST], PROMPTS, math.inf)
+    found.run([FAST], PROMPTS, math.inf)
+    assert found.cost([FAST], 2, anchors=0) == pytest.approx(again, rel=0.2)
+
+
+def test_a_group_is_not_measured_again_past_the_end() -> None:
+    found = race(exact(drift=lambda launch: -0.3 * launch), PARTED)
+    found.measure_noise(PROMPTS, 2)
+    found.noise.logs.clear()
+    found.noise.logs.append(0.01)
+    begun = found.spent
+    found.run([FAST], PROMPTS, begun + found.cost([FAST, DEFAULT], len(PROMPTS)) + 1)
+    assert found.thrown_away == 1 and "unsteady" in found.entry(FAST).reason
 
 
 def test_what_a_launch_takes_is_known_by_prompt() -> None:
@@ -87,7 +124,8 @@ def test_what_a_launch_takes_is_known_by_prompt() -> None:
     found.measure_noise(PROMPTS, 2)
     group = [FAST, configuration("same")]
     on_two = found.cost(group, 2)
-    assert found.cost(group, 4) == pytest.approx(2 * on_two)
+    opening = 3 * found.entry(DEFAULT).opening
+    assert found.cost(group, 4) - opening == pytest.approx(2 * (on_two - opening))
     found.run(group, PROMPTS * 4, math.inf)
     assert found.cost(group, 2) < on_two
     spent = found.spent

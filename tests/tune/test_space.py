@@ -56,11 +56,19 @@ def test_files_and_drafting_are_tried_together(header: Header) -> None:
     both = opening(here(header, variants=(variant,), drafts=(draft,)), knobs(lossy=False, prefill=True))
     options = [one.options for one in both]
     assert {"model": "/m/q8.gguf", "draft_model": "/m/small.gguf"} in options
-    assert {"model": "/m/q8.gguf", "drafters": []} in options
+    assert {"model": "/m/q8.gguf", "drafters": []} not in options, "files are measured under speculation"
     # Files and drafting before all else: time may be short.
     first = next(index for index, one in enumerate(both) if not one.knobs & {"file", "drafting"})
     assert all(not one.knobs & {"file", "drafting"} for one in both[first:])
     assert len({one.key for one in both}) == len(both)
+
+
+def test_a_less_precise_file_is_lossy(header: Header) -> None:
+    files = [replace(header, path=Path(f"/m/{bits}"), quantization="Q", weights_bytes=header.weights * bits // 8)
+             for bits in (4, 8)]  # fmt: skip
+    ours = replace(header, quantization="Q", weights_bytes=header.weights * 5 // 8)
+    found = opening(here(ours, variants=tuple(files)), knobs(lossy=False, prefill=True, only=["file"]))
+    assert [bool(one.lossy.choices) for one in found] == [True, False]
 
 
 def test_what_changes_the_output_joins_only_on_demand(header: Header) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from slipstream.core.errors import ModelFileError, RequestError
 from slipstream.models.gguf import Header, read_header
-from slipstream.tune.variants import beside, difference, named
+from slipstream.tune.variants import beside, difference, named, precise
 from tests.engine import tiny_gguf
 
 
@@ -41,6 +41,26 @@ def test_another_model(header: Header, changes: dict[str, object], says: str) ->
 
 def test_the_same_weights_are_no_variant(header: Header) -> None:
     assert "its weights are F32 too" in difference(header, header)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "more"),
+    [
+        (("Q4_K", 5.0), ("Q8_0", 8.5), True),
+        (("Q4_K", 5.0), ("BF16", 16), True),
+        (("F16", 16), ("BF16", 16), True),
+        (("Q4_K", 5.0), ("Q4_1", 5.1), False),
+        (("Q4_K", 5.0), ("Q4_0", 4.6), False),
+        (("BF16", 16), ("Q8_0", 8.5), False),
+    ],
+    ids=str,
+)
+def test_which_file_is_more_precise(
+    header: Header, ours: tuple[str, float], theirs: tuple[str, float], more: bool
+) -> None:
+    pair = [replace(header, quantization=name, weights_bytes=int(header.weights * bits / 8))
+            for name, bits in (ours, theirs)]  # fmt: skip
+    assert precise(*pair) is more
 
 
 def test_beside_a_model(header: Header) -> None:

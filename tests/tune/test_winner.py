@@ -5,7 +5,7 @@ import re
 import pytest
 
 from slipstream.bench.statistics import Ratio
-from slipstream.tune.winner import LEAST_PAIRS, MOST_PAIRS, check, judge
+from slipstream.tune.winner import LEAST_PAIRS, MOST_PAIRS, SLACK, check, judge
 from tests.tune.simulated import Machine, configuration, race, tasks
 
 PARTED = tasks()
@@ -41,7 +41,7 @@ def test_a_real_gain_holds() -> None:
     running = race(machine, PARTED)
     running.measure_noise(CHOSEN, 4)
     machine.launches.clear()
-    found = check(running, FAST, HELD, running.spent + 120)
+    found = check(running, FAST, HELD, running.spent + 240)
     assert found.adopted and 1.1 < found.ratio.low < found.ratio.value < 1.3
     assert LEAST_PAIRS <= found.launches <= MOST_PAIRS
     assert found.ratio.pairs == found.launches * len(HELD)
@@ -50,18 +50,30 @@ def test_a_real_gain_holds() -> None:
     assert names[:6] == ["default", "fast", "fast", "default", "default", "fast"]
 
 
-def test_three_pairs_at_least_and_ten_at_most() -> None:
-    for until, launches in ((0.0, LEAST_PAIRS), (1e9, MOST_PAIRS)):
-        running = race(Machine(seed=2), PARTED)
+def test_ten_pairs_at_most_and_none_past_the_end() -> None:
+    for until, launches in ((0.0, 0), (1e9, MOST_PAIRS)):
+        running = race(Machine({("fast",): 1.2}, seed=2), PARTED)
         running.measure_noise(CHOSEN, 4)
-        assert check(running, FAST, HELD, until).launches == launches
+        found = check(running, FAST, HELD, until)
+        assert found.launches == launches and found.adopted == bool(launches)
+    running = race(Machine({("fast",): 1.2}, seed=2), PARTED)
+    running.measure_noise(CHOSEN, 4)
+    assert "time was too short" in check(running, FAST, HELD, running.spent + 1).reason
+
+
+def test_where_time_is_short_it_is_checked_on_fewer_prompts() -> None:
+    running = race(Machine({("fast",): 1.2}, seed=2), PARTED)
+    running.measure_noise(CHOSEN, 4)
+    until = running.spent + SLACK * LEAST_PAIRS * running.cost([FAST], 3)
+    found = check(running, FAST, HELD, until, least=2)
+    assert found.launches >= LEAST_PAIRS and len(found.ratios) == 3 and running.spent <= until
 
 
 def test_reading_prompts_faster_is_no_gain_if_decoding_gets_slower() -> None:
     machine = Machine({("fast",): 0.8}, 1, reading=lambda one: 0.1 if one.choices else 5.0)
     running = race(machine, PARTED, "request")
     running.measure_noise(CHOSEN, 4)
-    found = check(running, FAST, HELD, 0.0)
+    found = check(running, FAST, HELD, 1e9)
     assert found.ratio.value > 1.2 and not found.adopted
     assert "becomes slower: 0.8" in found.reason
 

@@ -11,7 +11,7 @@ from slipstream import config
 from slipstream.assembly.needs import memory_needed
 from slipstream.assembly.options import DEFAULT_CONTEXT as DEFAULT_CONTEXT
 from slipstream.assembly.options import Options as Options
-from slipstream.assembly.options import model_options, require_context, with_settings
+from slipstream.assembly.options import model_options, require_context, with_experts, with_settings
 from slipstream.assembly.paid import PaidSources, open_head, open_second
 from slipstream.assembly.profiled import with_stored_profile
 from slipstream.assembly.second import second_models
@@ -58,6 +58,7 @@ def open_session(
     path = options.model or settings.model or embedded_model()
     header = read_header(path)
     processor, root = cpu.read(), settings.data_root
+    options, expert_notes = with_experts(options, header)
     options, profile_notes = with_stored_profile(options, settings, path, processor, root.path / "state")
     if options.model is not None and options.model != path:
         path = options.model
@@ -84,7 +85,7 @@ def open_session(
     try:
         tokenizer = LlamaTokenizer(target.model)
         keep = Keep.open(state, identity(path), _measured_with(opened, build, processor))
-        keep.notes.extend(profile_notes)
+        keep.notes.extend([*profile_notes, *expert_notes])
         if not options.learn:
             keep.calibration = Calibration()
         # Before anything is measured: seconds would be lost if another process holds the memory.

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from slipstream.config import Settings
 from slipstream.core.errors import ContextOverflow
 from slipstream.engine.options import ModelOptions
+from slipstream.models.experts import experts_of, require
 from slipstream.models.gguf import Header
 
 DEFAULT_CONTEXT = 8192
@@ -22,8 +23,9 @@ class Options:
     `drafters` limits the sources built (None: all free ones, and those that cost model passes where there is one to
     run); `drafter_settings` configures them by name. `draft_model` is the second model's file, `self_draft` that of a
     copy of the model without some layers (None: the best that slipstream selfdraft made, if it promises to pay).
-    `batch_threads` serve passes wider than one token, `micro_batch` tokens run as one graph. `profile` puts what tuning
-    found for this model beneath all that (None: as the configuration says).
+    `batch_threads` serve passes wider than one token, `micro_batch` tokens run as one graph. `experts` is how
+    many a token uses, whatever file and profile say. `profile` puts what was found best for this model beneath all that
+    (None: as the configuration says).
     """
 
     model: Path | None = None
@@ -49,6 +51,7 @@ class Options:
     repack: bool = True
     numa: Literal["off", "distribute", "isolate", "numactl", "mirror"] = "off"
     kv_overrides: Mapping[str, int | float | bool | str] | None = None
+    experts: int | None = None
     remeasure: bool = False
     profile: bool | None = None
 
@@ -60,6 +63,20 @@ def with_settings(options: Options, settings: Settings) -> Options:
     return replace(
         options, drafter_settings={name: {**settings.drafters.get(name, {}), **given.get(name, {})} for name in names}
     )
+
+
+def with_experts(options: Options, header: Header) -> tuple[Options, list[str]]:
+    """The options with their number of experts as the metadata to replace, and what the user should know of it.
+
+    RequestError for a dense model, and for a number that is out of range or blocked.
+    """
+    if options.experts is None:
+        return options, []
+    found = experts_of(header)
+    limit = require(found, options.experts)
+    overrides = {**(options.kv_overrides or {}), **found.override(options.experts)}
+    note = limit.reason or f"{options.experts} of {found.default} experts, as asked for"
+    return replace(options, kv_overrides=overrides, experts=None), [note]
 
 
 def model_options(options: Options, settings: Settings, header: Header, cores: int) -> ModelOptions:

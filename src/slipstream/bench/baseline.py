@@ -14,13 +14,12 @@ from slipstream.bench.cell import Arm, Cell, Role, Run
 from slipstream.bench.child import environment
 from slipstream.bench.child_arm import ChildArm
 from slipstream.bench.claim import Claim
-from slipstream.bench.pairs import pairs_of
+from slipstream.bench.leader import Leader, leader
 from slipstream.bench.roofline import Work
 from slipstream.bench.runner import State, Stores
 from slipstream.bench.schedule import Block
 from slipstream.bench.session_arm import Load
-from slipstream.bench.statistics import ratio_of
-from slipstream.bench.verdict import ALL, noise_floor, verdict_of
+from slipstream.bench.verdict import ALL
 from slipstream.bench.workload import Prompt
 from slipstream.core.errors import RequestError, UnknownName
 from slipstream.engine.options import NUMA
@@ -167,34 +166,20 @@ class Apart:
             self.store.claim(claim)
 
 
-def best(cells: Sequence[Cell], arms: Sequence[Arm], prompt: str) -> str:
-    """The arm that is faster than every other one on this cell, by its pairs with each and beyond what identical arms
-    differ by; "" if the pairs don't say so."""
+def leaders(cells: Sequence[Cell], arms: Sequence[Arm], sizes: Sizes) -> dict[str, Leader]:
+    """The fastest place by column, where two can be compared, and how sure that is."""
     names = [arm.name for arm in arms if arm.role != "repeat"]
-    floor = _floor(cells, arms, prompt)
-    speeds = {name: _speed(cells, name, prompt) for name in names}
-    first = max(names, key=lambda name: speeds[name] or 0.0)
-    for other in names:
-        if other == first or not speeds[other]:
-            continue
-        ratios = pairs_of(cells, first, other, [prompt]).ratios
-        if not ratios or verdict_of(ratio_of(list(ratios.values())), floor)[0] != "faster":
-            return ""
-    return first if speeds[first] and len(names) > 1 else ""
-
-
-def _floor(cells: Sequence[Cell], arms: Sequence[Arm], prompt: str) -> float:
-    """How far apart the two identical arms came on this cell; 0 if there is one alone."""
-    again = next((arm.name for arm in arms if arm.role == "repeat"), None)
-    ground = next((arm.name for arm in arms if arm.role == "baseline"), None)
-    ratios = pairs_of(cells, again, ground, [prompt]).ratios if again and ground else {}
-    return noise_floor(ratio_of(list(ratios.values()))) if ratios else 0.0
+    found = {}
+    for column in (prompt.id for prompt in sizes.cells):
+        if one := leader(cells, arms, column, {name: _speed(cells, name, column) for name in names}):
+            found[column] = one
+    return found
 
 
 def rows(cells: Sequence[Cell], arms: Sequence[Arm], sizes: Sizes) -> list[dict[str, Any]]:
     """One row a place, in order: tokens a second of every cell, r[n] in plain passes, and the bandwidth attained."""
     columns = [prompt.id for prompt in sizes.cells]
-    winners = {column: best(cells, arms, column) for column in columns}
+    winners = {column: one.arm for column, one in leaders(cells, arms, sizes).items() if one.sure}
     plain = f"tg{sizes.answer}"
     made = []
     for arm in (arm for arm in arms if arm.role != "repeat"):
@@ -208,7 +193,7 @@ def rows(cells: Sequence[Cell], arms: Sequence[Arm], sizes: Sizes) -> list[dict[
                 **arm.configuration,
                 "arm": arm.name,
                 "tokens_per_second": speeds,
-                "best": [column for column in columns if winners[column] == arm.name],
+                "best": [column for column in columns if winners.get(column) == arm.name],
                 "ratios": {str(width): _ratio(own, width) for width in WIDTHS},
                 "bytes_per_second": reached,
                 "triad": triad or None,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from slipstream.core.errors import EngineError, RequestError
+from slipstream.core.errors import ChildError
 
 MOST_OUTPUT = 64 << 20
 """Bytes of standard output and standard error together."""
@@ -21,6 +21,9 @@ PIECE = 1 << 16
 LOOK = 0.2
 """Seconds after which it is looked whether a silent child still runs: it may have left its pipes to others."""
 PAUSE = 0.01
+MOMENT = 0.001
+SAID = 4000
+"""Characters of what a failed child wrote that are kept with the failure."""
 
 Why = Literal["exited", "time limit", "output cap", "stopped"]
 
@@ -41,15 +44,27 @@ class Ended:
     @property
     def last_words(self) -> str:
         """The last line it wrote, on standard error if there is one."""
-        lines = (self.errors.strip() or self.output.strip()).splitlines()
-        return lines[-1].strip()[-200:] if lines else ""
+        return last_words(self.errors.strip() or self.output.strip())
+
+    @property
+    def how(self) -> str:
+        """How it ended, in words."""
+        return f"with code {self.code}" if self.code >= 0 else f"by signal {-self.code}"
+
+
+def last_words(text: str) -> str:
+    """The last line of what a program wrote; of ours, which end with an error and its hint, both."""
+    lines = [line.strip() for line in text.splitlines()]
+    if len(lines) > 1 and lines[-1].startswith("hint: ") and lines[-2].startswith("error: "):
+        return f"{lines[-2]}, {lines[-1]}"[-300:]
+    return lines[-1][-200:] if lines else ""
 
 
 class Child:
     """A started process in a process group of its own, with an empty standard input and exactly this environment.
 
-    Not for several threads. Its output is taken in while a line or its end is waited for; in between it may fill a
-    pipe and wait. RequestError if the program can't be started.
+    Not for several threads. Its output is taken in while a line or its end is waited for, and by `take_in`; in between
+    it may fill a pipe and wait. `name` is what failures call it. ChildError if the program can't be started.
     """
 
     def __init__(
@@ -57,11 +72,13 @@ class Child:
         argv: Sequence[str],
         environment: Mapping[str, str],
         *,
+        name: str = "",
         most_output: int = MOST_OUTPUT,
         grace: float = GRACE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.argv, self.environment = tuple(argv), dict(environment)
+        self.name = name or os.path.basename(self.argv[0])
         self._most_output, self._grace, self._clock = most_output, grace, clock
         self._begun = clock()
         try:
@@ -75,7 +92,7 @@ class Child:
             )
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
-            raise RequestError(f"{self.argv[0]} can't be started: {reason}", hint="check the program") from None
+            raise ChildError(f"{self.argv[0]} can't be started: {reason}", hint="check the program") from None
         assert self._process.stdout is not None and self._process.stderr is not None
         self._out, self._err = bytearray(), bytearray()
         self._selector = selectors.DefaultSelector()
@@ -89,10 +106,20 @@ class Child:
         """Its number, which is that of its process group too."""
         return self._process.pid
 
+    @property
+    def running(self) -> bool:
+        """Whether it still runs."""
+        return self._ended is None and not self._exited()
+
+    def take_in(self) -> None:
+        """Read what it has written, so that it never waits for a reader. ChildError past the output cap."""
+        if not self._ended and self._take(self._clock() + MOMENT) == "output cap":
+            raise self.failed("output cap", self._wrote_too_much)
+
     def line(self, seconds: float) -> str | None:
         """The next whole line of its standard output; None if there is none to come.
 
-        EngineError if it takes longer than `seconds` or the output cap is exceeded: the child is ended then.
+        ChildError if it takes longer than `seconds` or the output cap is exceeded: the child is ended then.
         """
         limit = self._clock() + seconds
         while (end := self._out.find(b"\n", self._read)) < 0:
@@ -100,13 +127,19 @@ class Child:
             if why == "exited":
                 return None
             if why:
-                words = self.end(why).last_words
-                took, wrote = f"it took over {seconds:g} s", f"it wrote over {self._most_output} bytes"
-                told = took if why == "time limit" else wrote
-                raise EngineError(f"{self._name} was ended: {told}", hint=f"its last words: {words or 'none'}")
+                took = f"was ended: it took over {seconds:g} s"
+                raise self.failed(why, took if why == "time limit" else self._wrote_too_much)
         line = self._out[self._read : end].decode(errors="replace")
         self._read = end + 1
         return line
+
+    def failed(self, why: Why, what: str, hint: str = "") -> ChildError:
+        """End it, for what it did; the failure, to be raised, which names it and its last words."""
+        ended = self.end(why)
+        unread = self._out[self._read :].decode(errors="replace")
+        said = "\n".join(filter(None, (unread.strip(), ended.errors.strip())))[-SAID:]
+        told = f"its last words: {last_words(said)}" if said else "it said nothing"
+        return ChildError(f"{self.name} {what}; {told}", hint=hint, said=said)
 
     def wait(self, seconds: float) -> Ended:
         """Let it run to its end, or end it at its limits."""
@@ -119,7 +152,7 @@ class Child:
     def end(self, why: Why = "stopped") -> Ended:
         """End the whole group, politely and then by force, and make sure of it. Safe to repeat.
 
-        EngineError if something of it can't be ended.
+        ChildError if something of it can't be ended.
         """
         if self._ended:
             return self._ended
@@ -135,7 +168,7 @@ class Child:
                 break
         self._close()
         if not gone:
-            raise EngineError(f"{self._name} (process {self.pid}) can't be ended", hint="look for it, or reboot")
+            raise ChildError(f"{self.name} (process {self.pid}) can't be ended", hint="look for it, or reboot")
         self._ended = Ended(
             argv=self.argv,
             environment=self.environment,
@@ -148,8 +181,8 @@ class Child:
         return self._ended
 
     @property
-    def _name(self) -> str:
-        return os.path.basename(self.argv[0])
+    def _wrote_too_much(self) -> str:
+        return f"was ended: it wrote over {self._most_output} bytes"
 
     def _take(self, limit: float) -> Why | None:
         """Take in what there is, waiting a while for it. Says why nothing more will be taken in, if so."""

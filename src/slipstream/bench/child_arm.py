@@ -11,7 +11,7 @@ from slipstream.bench.cell import Cell
 from slipstream.bench.child import Child
 from slipstream.bench.schedule import Block
 from slipstream.bench.workload import Prompt
-from slipstream.core.errors import EngineError
+from slipstream.core.errors import ChildError
 from slipstream.storage.files import write_atomic
 
 OPENING = 900.0
@@ -23,13 +23,14 @@ LEAVE = 10.0
 
 Job = Callable[[Block], Mapping[str, Any]]
 """What a child is told of a block, as JSON values."""
+KEPT = "what it wrote is kept with the failed cell: slipstream bench export"
 
 
 @dataclass(slots=True)
 class ChildArm:
     """Runs `argv` with the path of a job file behind it. The child writes a JSON line when it is ready, then one for
     every cell, in the order of the block. While it measures we only wait: what we do with a cell falls into the next
-    one's prefill, which isn't timed with the decoding."""
+    one's prefill, which isn't timed with the decoding. `ready` is what the last child said when it was."""
 
     argv: Sequence[str]
     environment: Mapping[str, str]
@@ -37,24 +38,26 @@ class ChildArm:
     folder: Path
     opening: float = OPENING
     cell: float = CELL
+    ready: Any = field(default=None, init=False)
     _child: Child | None = field(default=None, init=False)
     _file: Path | None = field(default=None, init=False)
     _left: int = field(default=0, init=False)
 
     def start(self, block: Block) -> None:
-        """Start the child and wait until it has opened its model. EngineError with its last words if it can't."""
+        """Start the child and wait until it has opened its model. ChildError with its last words if it can't."""
         self._file = self.folder / f"job-{block.number}-{block.repetition}.json"
         write_atomic(self._file, json.dumps(self.job(block)))
-        self._child = Child([*self.argv, str(self._file)], self.environment)
+        name = f"the child that measures {block.arm!r}"
+        self._child = Child([*self.argv, str(self._file)], self.environment, name=name)
         self._left = len(block.prompts)
-        self._line(self.opening, "ready")
+        self.ready = self._line(self.opening, "ready")
 
     def measure(self, prompt: Prompt, repetition: int) -> Cell:
         """The child's next cell, which must be this one."""
         value = self._line(self.cell, "cell")
         cell = Cell(**{**value, "token_ids": tuple(value["token_ids"])})
         if (cell.prompt, cell.repetition) != (prompt.id, repetition):
-            raise EngineError(f"a child measured {cell.prompt} where {prompt.id} was its turn", hint="report this")
+            raise ChildError(f"a child measured {cell.prompt} where {prompt.id} was its turn", hint="report this")
         self._left -= 1
         return cell
 
@@ -75,10 +78,9 @@ class ChildArm:
         assert self._child is not None
         line = self._child.line(seconds)
         if line is None:
-            ended = self._child.end("exited")
-            words = ended.last_words or "it said nothing"
-            raise EngineError(f"the measuring child ended with code {ended.code} and no {key}", hint=words)
+            how = self._child.end("exited").how
+            raise self._child.failed("exited", f"ended {how} and no {key}", KEPT)
         try:
             return json.loads(line)[key]
         except (ValueError, KeyError, TypeError):
-            raise EngineError(f"a child wrote {line[:80]!r} in place of a {key}", hint="report this") from None
+            raise self._child.failed("stopped", f"wrote {line[:80]!r} in place of a {key}", "report this") from None

@@ -17,7 +17,9 @@ def with_experts(base: Profile, experts: Experts, row: Row, whole: Row, run: str
         return _without(base, experts)
     claim, loss = row.claim, row.quality.get("perplexity", 0.0) / whole.quality.get("perplexity", 1.0)
     measured: dict[str, Any] = (
-        {name: getattr(claim, name) for name in ("value", "low", "high", "prompts", "pairs")} if claim else {}
+        {name: getattr(claim, name) for name in ("value", "low", "high", "prompts", "pairs")}
+        if claim and row.speed_up is not None
+        else {}
     )
     note = f"{row.experts} of {experts.default} experts, another output" + (f", perplexity {loss:.2f}x" if loss else "")
     return merge(
@@ -29,6 +31,16 @@ def with_experts(base: Profile, experts: Experts, row: Row, whole: Row, run: str
             evidence=(Evidence(kind=KIND, run=run, options=(OVERRIDES,), note=note, **measured),),
         ),
     )
+
+
+def kept(profile: Profile, experts: Experts) -> Evidence | None:
+    """What the chosen number of experts rests on; None if none is chosen. One that tuning chose was measured together
+    with other options, so there is no figure of its own."""
+    count = profile.options.get(OVERRIDES, {}).get(experts.key)
+    if count is None:
+        return None
+    tuned = Evidence(kind=KIND, note=f"{count} of {experts.default} experts, another output, by slipstream tune")
+    return next((one for one in profile.evidence if one.kind == KIND), tuned)
 
 
 def _without(base: Profile, experts: Experts) -> Profile:

@@ -5,6 +5,7 @@ Requirement R20: the number comes from the header, is set at load, one load each
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from math import isnan
 from statistics import fmean, median
 from typing import Any
 
@@ -55,13 +56,15 @@ class DraftUse:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One number of experts. `rate`: median tokens a second; `claim`: the paired comparison with the default (None: it
-    is the default, or nothing could be compared). `quality` has perplexity, divergence, agreement and score, as far as
-    measured. `tokens` is the mean length of an answer, of which the share `finished` came to their own end; `garbage`
-    is the share that nobody wants. `best`: no other number is both faster and closer to the whole model."""
+    is the default, or has no pair), `speed_up` its value (1 for the default, None if no pair counts).
+    `quality` has perplexity, divergence, agreement and score, as far as measured. `tokens` is the mean length of an
+    answer, of which the share `finished` came to their own end; `garbage` is the share that nobody wants. `best`: no
+    other number is both faster and closer to the whole model."""
 
     experts: int
     limit: Limit
     rate: float
+    speed_up: float | None
     claim: Claim | None
     quality: Mapping[str, float]
     tokens: float
@@ -70,14 +73,13 @@ class Row:
     best: bool
     draft: DraftUse | None = None
 
-    @property
-    def speed_up(self) -> float:
-        """Against the default number; 1 for that itself."""
-        return self.claim.value if self.claim else 1.0
-
     def to_json(self) -> dict[str, Any]:
-        """For JSON."""
-        return {**asdict(self), "speed_up": self.speed_up}
+        """For JSON, which has no word for what isn't known: null."""
+        value = asdict(self)
+        for name, figure in (value["claim"] or {}).items():
+            if isinstance(figure, float) and isnan(figure):
+                value["claim"][name] = None
+        return value
 
 
 def rows_of(
@@ -94,8 +96,10 @@ def rows_of(
         _row(experts, count, by_count[count], overall.get(arm_name(count)), (drafts or {}).get(count))
         for count in sorted(by_count, reverse=True)
     ]
-    best = undominated([(row.speed_up, -_loss(row)) for row in found])
-    return [replace(row, best=one) for row, one in zip(found, best, strict=True)]
+    compared = [(row.experts, (row.speed_up, -_loss(row))) for row in found if row.speed_up is not None]
+    best = undominated([point for _, point in compared])
+    marked = {count for (count, _), one in zip(compared, best, strict=True) if one}
+    return [replace(row, best=row.experts in marked) for row in found]
 
 
 def undominated(points: Sequence[tuple[float, float]]) -> list[bool]:
@@ -113,6 +117,7 @@ def _row(experts: Experts, count: int, cells: Sequence[Cell], claim: Claim | Non
         experts=count,
         limit=limit(experts, count),
         rate=median(cell.rate for cell in good),
+        speed_up=1.0 if count == experts.default else None if claim is None or isnan(claim.value) else claim.value,
         claim=claim,
         quality=quality,
         tokens=fmean(cell.tokens for cell in cells),

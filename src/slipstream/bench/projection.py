@@ -3,6 +3,7 @@ drafters, on that machine's projected curve. Never a measurement; everything tha
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 from slipstream.bench.arms import STACK
@@ -11,6 +12,8 @@ from slipstream.bench.known import Known, KnownDraft, KnownTarget
 from slipstream.bench.machine import Machine
 from slipstream.bench.recordings import DRAFT, ROUND_MS, Recording
 from slipstream.bench.roofline import Roofline, Work, calibrate, project
+from slipstream.bench.statistics import ratio_of
+from slipstream.bench.verdict import ALL
 from slipstream.bench.workload import Prompt
 from slipstream.control.calibration import Calibration
 from slipstream.control.curve import VerifyCost
@@ -50,7 +53,8 @@ class Subject:
 @dataclass(frozen=True, slots=True)
 class Projected:
     """A line of the answer: tokens a second of decoding, plain and with the stack, on prompts of one task ("all": of
-    every task, each weighing the same), and the speed-up, the geometric mean of the prompts' own."""
+    every task, each weighing the same), and the speed-up, the geometric mean of the prompts' own, with its 95 %
+    interval over prompts: other answers, not other machines."""
 
     machine: str
     model: str
@@ -60,13 +64,16 @@ class Projected:
     plain: float
     stack: float
     speed_up: float
+    low: float
+    high: float
     tokens_per_round: float
     kind: str = LABEL
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A speed-up that was measured here, and what the same model predicts of it from the answers of `answers_of`."""
+    """A speed-up that was measured here, and what the same model predicts of it from the answers of `answers_of`.
+    `error` is relative, positive if too much was promised, with its 95 % interval over prompts."""
 
     model: str
     answers_of: str
@@ -74,11 +81,9 @@ class Check:
     prompts: int
     measured: float
     predicted: float
-
-    @property
-    def error(self) -> float:
-        """Relative, positive if too much was promised."""
-        return self.predicted / self.measured - 1
+    error: float
+    error_low: float
+    error_high: float
 
 
 class _Silent:
@@ -154,16 +159,19 @@ def projections(subject: Subject, here: Machine, machine: Machine) -> list[Proje
     lines = []
     for task in [*found.tasks(), None] if len(found.tasks()) > 1 else found.tasks():
         names = found.prompts(task)
+        ratio = found.ratio(STACK, names)
         lines.append(
             Projected(
                 machine.name,
                 subject.model.name,
                 subject.model.work.quantization,
-                task or "all",
+                task or ALL,
                 len(names),
                 found.stats(BASELINE, task).tokens_per_second,
                 found.stats(STACK, task).tokens_per_second,
-                found.ratio(STACK, names).value,
+                ratio.value,
+                ratio.low,
+                ratio.high,
                 found.stats(STACK, task).tokens_per_round,
             )
         )
@@ -185,20 +193,31 @@ def checks(subject: Subject, recording: Recording) -> list[Check]:
     if not known or not recording.sources <= replayable:
         return []
     curve = VerifyCost({0: dict(recording.costs)}) if recording.costs else subject.model.curve
-    draft = _paced(subject.draft.curve, recording.step_ms) if subject.draft else None
+    draft = _paced(subject.draft.curve, recording.step_ms or _step(subject, recording)) if subject.draft else None
     found = replay(known, curve, recording.round_ms, draft)
     tasks: list[str | None] = [*found.tasks()]
-    return [
-        Check(
-            subject.model.name,
-            subject.answers_of,
-            task or "all",
-            len(found.prompts(task)),
-            recording.measured.ratio(STACK, found.prompts(task)).value,
-            found.ratio(STACK, found.prompts(task)).value,
-        )
-        for task in ([*tasks, None] if len(tasks) > 1 else tasks)
-    ]
+
+    def check(task: str | None) -> Check:
+        prompts = found.prompts(task)
+        measured, predicted = (one.ratio(STACK, prompts).value for one in (recording.measured, found))
+        off = ratio_of([[_speed_up(found, one) / _speed_up(recording.measured, one)] for one in prompts])
+        return Check(
+            subject.model.name, subject.answers_of, task or ALL, len(prompts), measured, predicted,
+            off.value - 1, off.low - 1, off.high - 1,
+        )  # fmt: skip
+
+    return [check(task) for task in ([*tasks, None] if len(tasks) > 1 else tasks)]
+
+
+def _speed_up(comparison: Comparison, prompt: str) -> float:
+    return median(comparison.pairs(STACK, prompt))
+
+
+def _step(subject: Subject, recording: Recording) -> float:
+    """The draft model's pass at the target's pace of that time; 0 where that isn't known."""
+    if not subject.draft or not recording.costs:
+        return 0.0
+    return subject.draft.curve.costs(0)[1] * recording.costs[1] / subject.model.curve.costs(0)[1]
 
 
 def _paced(curve: VerifyCost, step_ms: float) -> VerifyCost:

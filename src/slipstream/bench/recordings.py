@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -89,7 +90,13 @@ def _of_entries(source: str, model: str, entries: Sequence[Entry], curve: Mappin
         arm: [times.total - times.target for entry in entries if entry.sample.arm == arm for times in entry.rounds]
         for arm in arms
     }
-    costs, step_ms = _costs(entries, curve)
+    seen: dict[int, list[float]] = {}
+    for entry in entries:
+        if DRAFT not in entry.sample.stats.sources:
+            for times in entry.rounds:
+                seen.setdefault(times.width, []).append(times.target)
+    ratios = {int(width): float(ratio) for width, ratio in curve.get("ratios", {}).items()}
+    costs, step_ms = _costs(seen, ratios, curve.get("draft_step", {}).get(DRAFT, 0.0))
     return Recording(
         source,
         model,
@@ -101,16 +108,13 @@ def _of_entries(source: str, model: str, entries: Sequence[Entry], curve: Mappin
     )
 
 
-def _costs(entries: Sequence[Entry], curve: Mapping[str, Any]) -> tuple[dict[int, float], float]:
-    """Milliseconds by width, and of a draft model's pass: the reported curve, taken to what passes really cost in the
-    generations without a draft model. A curve is measured once, before hours of generating; plain passes wait for
-    memory, all others mostly compute, so the two have a pace each, and a draft model goes with the latter."""
-    seen: dict[int, list[float]] = {}
-    for entry in entries:
-        if DRAFT not in entry.sample.stats.sources:
-            for times in entry.rounds:
-                seen.setdefault(times.width, []).append(times.target)
-    ratios = {int(width): float(ratio) for width, ratio in curve.get("ratios", {}).items()}
+def _costs(
+    seen: Mapping[int, Sequence[float]], ratios: Mapping[int, float], step: float
+) -> tuple[dict[int, float], float]:
+    """Milliseconds by width, and of a draft model's pass: a curve (`ratios` and `step`, in plain passes), taken to what
+    passes really cost in the generations without a draft model (`seen`, by width). A curve is measured once, before
+    hours of generating; plain passes wait for memory, all others mostly compute, so the two have a pace each, and a
+    draft model goes with the latter."""
     if not ratios or 1 not in seen:
         return {}, 0.0
     plain_ms = median(seen[1])
@@ -120,39 +124,88 @@ def _costs(entries: Sequence[Entry], curve: Mapping[str, Any]) -> tuple[dict[int
     pace = median(paces) if paces else 1.0
     wide = {width: pace * plain_ms * ratio for width, ratio in ratios.items()}
     often = {width: median(found) for width, found in seen.items() if len(found) >= OFTEN and width < len(costs)}
-    return {1: plain_ms} | wide | often, pace * plain_ms * curve.get("draft_step", {}).get(DRAFT, 0.0)
+    return {1: plain_ms} | wide | often, pace * plain_ms * step
 
 
 def of_store(whole: WholeRun) -> list[Recording]:
     """Of a stored run: one for every model that an arm ran without drafts. The stack is the arm of the same model that
     left drafting to the policy."""
     run = whole.run
-    prompts = {row["id"]: Prompt(**row) for row in run.plan.get("prompts", ())}
     found: dict[str, Recording] = {}
     for arm in run.arms:
         model = measured_model(run, arm.name).name
         if arm.role == "repeat" or model in found or _draft(arm.configuration) != "off":
             continue
-        stack = next(
-            (
-                other.name
-                for other in run.arms
-                if other.role == "candidate"
-                and _draft(other.configuration) == "auto"
-                and measured_model(run, other.name).name == model
-            ),
-            "",
+        stacks = (
+            other.name
+            for other in run.arms
+            if other.role == "candidate"
+            and _draft(other.configuration) == "auto"
+            and measured_model(run, other.name).name == model
         )
-        names = {arm.name: BASELINE, stack: STACK}
-        cells = [cell for cell in whole.cells if cell.status == "ok" and cell.token_ids and cell.arm in names]
-        samples = [_sample(cell, names[cell.arm], prompts) for cell in cells]
-        found[model] = Recording(
-            run.id,
-            model,
-            _first((sample.prompt, sample.tokens) for sample in samples if sample.arm == BASELINE),
-            Comparison(samples),
-        )
+        found[model] = _of_cells(whole, model, {arm.name: BASELINE, next(stacks, ""): STACK})
     return [recording for recording in found.values() if recording.answers]
+
+
+def _of_cells(whole: WholeRun, model: str, names: Mapping[str, str]) -> Recording:
+    """`names` are what the arms that count are called here."""
+    prompts = {row["id"]: Prompt(**row) for row in whole.run.plan.get("prompts", ())}
+    cells = [cell for cell in whole.cells if cell.status == "ok" and cell.token_ids and cell.arm in names]
+    samples = [_sample(cell, names[cell.arm], prompts) for cell in cells]
+    besides: dict[str, list[float]] = {}
+    seen: dict[int, list[float]] = {}
+    for cell in cells:
+        if (spent := _besides(cell)) is not None:
+            besides.setdefault(names[cell.arm], []).append(spent)
+        for width, milliseconds in _passes(cell):
+            seen.setdefault(width, []).append(milliseconds)
+    curve = next((one.table for one in whole.curves if one.model.removesuffix(".gguf") == model), {})
+    row = curve[min(curve)] if curve else {}
+    costs, step_ms = _costs(seen, {width: ms / row[1] for width, ms in row.items()} if 1 in row else {}, 0.0)
+    return Recording(
+        whole.run.id,
+        model,
+        _first((sample.prompt, sample.tokens) for sample in samples if sample.arm == BASELINE),
+        Comparison(samples),
+        {name: median(values) for name, values in besides.items()},
+        costs,
+        step_ms,
+    )
+
+
+def _passes(cell: Cell) -> list[tuple[int, float]]:
+    """Width and milliseconds of target passes: each one (`passes`) where they were recorded, else the mean of a cell
+    without drafts. None where a draft model took turns with them."""
+    figures = cell.figures
+    if DRAFT in figures.get("sources", {}):
+        return []
+    if "passes" in figures:
+        return [(int(width), float(milliseconds)) for width, milliseconds in figures["passes"]]
+    if figures.get("rounds") and figures.get("target_ms") and not figures.get("drafted"):
+        return [(1, figures["target_ms"] / figures["rounds"])]
+    return []
+
+
+def _besides(cell: Cell) -> float | None:
+    """Milliseconds that a round of the cell took besides its passes; None if it wasn't recorded."""
+    figures = cell.figures
+    if not figures.get("rounds") or "target_ms" not in figures:
+        return None
+    spent: float = 1000 * cell.seconds - figures["target_ms"] - figures.get("paid_ms", 0.0)
+    return max(0.0, spent) / int(figures["rounds"])
+
+
+def of_trace(file: Path, model: str, prompt: Prompt) -> Recording:
+    """Of what `slipstream run --trace` wrote while `model` answered `prompt`: the tokens alone, as nothing was measured
+    beside it. Raises StateFileError if it is no trace."""
+    try:
+        rounds = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+        tokens = tuple(int(token) for one in rounds for token in one["slots"][0]["emitted"])
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise StateFileError(f"{file} is no trace: {error}", hint="make one with slipstream run --trace") from None
+    if not tokens:
+        raise StateFileError(f"{file} is empty", hint="make one with slipstream run --trace")
+    return Recording(file.name, model, (Answered(prompt, tokens),), Comparison())
 
 
 def _draft(configuration: Mapping[str, object]) -> str:
@@ -164,7 +217,8 @@ def _draft(configuration: Mapping[str, object]) -> str:
 
 def _sample(cell: Cell, arm: str, prompts: Mapping[str, Prompt]) -> Sample:
     sources = {name: SourceStats(**source) for name, source in cell.figures.get("sources", {}).items()}
-    stats = Stats(tokens=cell.tokens, decode_ms=1000 * cell.seconds, sources=sources)
+    rounds = int(cell.figures.get("rounds", 0))
+    stats = Stats(tokens=cell.tokens, rounds=rounds, decode_ms=1000 * cell.seconds, sources=sources)
     prompt = prompts.get(cell.prompt, Prompt(cell.prompt, cell.task, ""))
     return Sample(prompt, arm, cell.repetition, cell.token_ids, cell.answer, stats, cell.started)
 

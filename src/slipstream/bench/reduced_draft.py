@@ -34,6 +34,6 @@ def draft_use(
 
 
 def best_draft(drafts: dict[int, DraftUse]) -> int | None:
-    """The number of experts to draft with; None if none pays."""
-    best = max(drafts, key=lambda count: drafts[count].speed_up, default=None)
-    return best if best is not None and drafts[best].speed_up >= WORTH else None
+    """The number of experts to draft with; None if none pays: that takes WORTH, and an interval above 1."""
+    paying = {count: use for count, use in drafts.items() if use.speed_up >= WORTH and use.low > 1}
+    return max(paying, key=lambda count: paying[count].speed_up, default=None)

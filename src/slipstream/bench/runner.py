@@ -15,7 +15,7 @@ from slipstream.bench.pairs import Place
 from slipstream.bench.schedule import Block, schedule
 from slipstream.bench.verdict import claims_of, winner
 from slipstream.bench.workload import Prompt
-from slipstream.core.errors import SlipstreamError
+from slipstream.core.errors import ChildError, SlipstreamError
 
 State = Literal["complete", "interrupted", "failed"]
 ATTEMPTS = 2
@@ -245,13 +245,13 @@ class _Work:
             except SlipstreamError as error:
                 arm.stop()
                 running = False
-                cell = self._failed(prompt, block, str(error))
+                cell = self._failed(prompt, block, str(error), error.said if isinstance(error, ChildError) else "")
             self._keep(cell, block)
 
-    def _failed(self, prompt: Prompt, block: Block, reason: str) -> Cell:
+    def _failed(self, prompt: Prompt, block: Block, reason: str, said: str = "") -> Cell:
         return Cell(
             arm=block.arm, prompt=prompt.id, task=prompt.task, repetition=block.repetition, status="failed",
-            reason=reason, started=self.now(),
+            reason=reason, started=self.now(), figures={"said": said} if said else {},
         )  # fmt: skip
 
     def _keep(self, cell: Cell, block: Block) -> None:

@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from slipstream.bench.verdict import LEAST_PAIRS
+
 LEAST_IN_ALL = 20
 """Pairs in all below which a 10 % effect is easily missed where single cells vary by 4 %."""
 
@@ -49,6 +51,11 @@ def default_pairs(prompts: int) -> int:
     """Pairs per prompt when nobody says otherwise: an even number, and enough of them in all."""
     pairs = max(2, math.ceil(LEAST_IN_ALL / prompts))
     return pairs + pairs % 2
+
+
+def default_checks(pairs: int) -> int:
+    """Pairs per prompt of the baseline with its repetition: half as many, but enough to tell the noise floor."""
+    return min(pairs, max(LEAST_PAIRS, math.ceil(pairs / 2)))
 
 
 def hold_out(prompts: Sequence[tuple[str, str]]) -> tuple[list[str], list[str]]:

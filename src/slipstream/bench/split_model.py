@@ -1,10 +1,8 @@
 """A real mixture of experts to measure on, made of the embedded model: `models.split_experts` fed with text of ours."""
 
-from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
-from slipstream.bench.workload import built_in
 from slipstream.models.embedded import embedded_model
 from slipstream.models.split_experts import write_split
 
@@ -17,28 +15,20 @@ HEAVY = 8
 def make(destination: Path, *, source: Path | None = None, copies: int = 1, experts: int = 8) -> Path:
     """Write it and return `destination`; in some fifteen seconds. Raises what `write_split` raises.
 
-    Made of the embedded model, perplexity on the sample that ships is the dense one's with all eight experts, 1.15
-    times that with six, 1.41 with four and 1.98 with two.
+    What is lost by the number of experts is in docs/decisions/0017 and in docs/concepts.md.
     """
     file = source or embedded_model()
     return write_split(file, destination, calibration(file), experts=experts, copies=copies)
 
 
 def calibration(model: Path) -> list[list[int]]:
-    """The text that neurons are measured on, in the model's tokens: what ships for other measurements, but not the
-    sample that perplexity is measured on."""
+    """The text that neurons are measured on, in the model's tokens: prompts and the heads of source files of ours as
+    they were when the published curve was measured. A file of its own, as another text makes other experts."""
     # Imported here: loading llama.cpp takes a while.
     from slipstream.engine.model import LlamaModel
     from slipstream.engine.tokenizer import LlamaTokenizer
 
+    text = resources.files("slipstream.bench").joinpath("calibration.txt").read_text("utf-8")
     with LlamaModel.load_vocabulary(model) as vocabulary:
-        tokens = LlamaTokenizer(vocabulary).encode("\n\n".join(_texts()))
+        tokens = LlamaTokenizer(vocabulary).encode(text)
     return [tokens[start : start + LONGEST] for start in range(0, len(tokens), LONGEST)]
-
-
-def _texts() -> Sequence[str]:
-    sources = sorted(
-        (one for one in resources.files("slipstream.drafters").iterdir() if one.name.endswith(".py")),
-        key=lambda one: one.name,
-    )
-    return [*(prompt.text for prompt in built_in()), *(one.read_text("utf-8")[:1000] for one in sources)]

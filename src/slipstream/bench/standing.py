@@ -25,7 +25,7 @@ def standing(claim: Claim, run: StoredRun, retracted: Mapping[str, str]) -> tupl
     A retraction outweighs everything; a suspect run and one that was measured elsewhere carry observations at most.
     """
     if why := retracted.get(claim.id):
-        return "retracted", f"retracted: {why}"
+        return "retracted", why
     if run.retracted:
         return "retracted", f"its run was retracted: {run.retracted}"
     if claim.standing != "observation":

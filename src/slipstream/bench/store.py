@@ -42,7 +42,8 @@ _REPORTS = """SELECT * FROM reports WHERE NOT EXISTS (
 _HOST = ("cpu", "machine", "cores", "quota", "engine")
 """What an attestation says of processor and engine build: runs alike in it are of the same host and build."""
 _CANARIES = f"""SELECT AVG(tokens / seconds) AS rate FROM cells JOIN runs ON runs.id = run
-    WHERE arm = '{CANARY}' AND status = 'ok' AND seconds > 0 AND runs.id <> ?
+    WHERE arm = '{CANARY}' AND status = 'ok' AND seconds > 0 AND (? IS NULL OR json_extract(figures, '$.model') = ?)
+    AND runs.id <> ? AND state = 'complete' AND suspect = ''
     AND {" AND ".join(f"json_extract(attestation, '$.{name}') IS ?" for name in _HOST)}
     AND runs.id NOT IN (SELECT run FROM retractions WHERE run IS NOT NULL)
     GROUP BY runs.id ORDER BY runs.started"""
@@ -170,11 +171,12 @@ class ResultStore:
             found = self._all("SELECT * FROM cells WHERE run = ? AND arm = ? ORDER BY number", run, arm)
         return [rows.cell_of(row) for row in found]
 
-    def canaries(self, run: Run) -> list[float]:
-        """Tokens a second of the canary in every other run of the same host and engine build, oldest first, without
-        retracted ones."""
+    def canaries(self, run: Run, model: str | None = None) -> list[float]:
+        """Tokens a second of the canary (on this model; None: any) in every other run of the same host and engine
+        build, oldest first. What is unfinished, suspect or retracted doesn't count, nor a cell that others disturbed: a
+        loaded machine must not become the usual one."""
         host = [run.attestation.get(name) for name in _HOST]
-        return [row["rate"] for row in self._all(_CANARIES, run.id, *host)]
+        return [row["rate"] for row in self._all(_CANARIES, model, model, run.id, *host)]
 
     def coverage(self) -> list[Coverage]:
         """Usable cells of every run that wasn't retracted, counted by arm and task."""

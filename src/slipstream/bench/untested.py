@@ -55,7 +55,7 @@ class Entry:
 
 
 def matrix(models: Sequence[Model], runs: Iterable[Run], coverage: Iterable[Coverage], *, others: bool) -> list[Entry]:
-    """Every model, by every draft source alone and every other method that was tried, by every task class.
+    """Every model, by every draft source alone and every other method that was tried on it, by every task class.
 
     `others` adds the models that were ever measured. Random tokens are no task, and arms that a run doesn't declare
     (a canary) are no trial.
@@ -75,14 +75,14 @@ def matrix(models: Sequence[Model], runs: Iterable[Run], coverage: Iterable[Cove
         if place not in visits or visit.at > visits[place].at:
             visits[place] = visit
     measured = sorted(seen.values(), key=lambda one: one.name) if others else []
-    shown = {model.key: model for model in (*measured, *models)}.values()
+    shown = {model.key: model for model in (*measured, *models)}
     methods = list(dict.fromkeys(["plain", *(Method((name,)).name for name in catalog.names())]))
-    methods += sorted({method for _, method, _ in visits} - set(methods))
+    more = {key: sorted({method for of, method, _ in visits if of == key} - set(methods)) for key in shown}
     tasks = [*CLASSES, *sorted({task for _, _, task in visits} - CLASSES.keys())]
     return [
         Entry(model, method, task, visits.get((model.key, method, task)))
-        for model in shown
-        for method in methods
+        for model in shown.values()
+        for method in (*methods, *more[model.key])
         for task in tasks
     ]
 

@@ -10,7 +10,8 @@ from slipstream.bench.pairs import Pairs, pairs_of
 from slipstream.bench.statistics import Ratio, ratio_of
 
 LEAST_PAIRS = 5
-"""Fewer pairs are an observation without a verdict: the interval of a median of four covers 88 % at best."""
+"""Fewer pairs are an observation without a verdict, and tell no noise floor: the interval of a median of four covers
+88 % at best."""
 LEFT_OUT = 0.2
 """Share of pairs that may be left out before the rest says nothing."""
 Z = 1.96 + 0.84
@@ -51,12 +52,25 @@ def noise_floor(same: Ratio) -> float:
     return max(same.high, 1 / same.low) - 1
 
 
+def floor_of(same: Pairs) -> float:
+    """The noise floor that pairs of identical arms tell; unknown from too few of them.
+
+    They differ by noise alone, whatever the prompt, so they are one sample: a few pairs on each of many prompts tell as
+    much as many on one.
+    """
+    if same.count < LEAST_PAIRS:
+        return UNKNOWN
+    return noise_floor(ratio_of([[ratio for found in same.ratios.values() for ratio in found]]))
+
+
 def verdict_of(ratio: Ratio, floor: float) -> tuple[Verdict, str]:
-    """Faster or slower only if the interval leaves 1 out and the effect exceeds the floor; else why not."""
+    """Faster or slower only if the interval leaves 1 out and the effect exceeds a floor that is known; else why not."""
     if ratio.pairs < LEAST_PAIRS:
         return "no difference seen", f"{ratio.pairs} pairs are too few to tell; it takes {LEAST_PAIRS}"
     if ratio.low <= 1 <= ratio.high:
         return "no difference seen", "the interval holds 1"
+    if math.isnan(floor):
+        return "no difference seen", f"the noise floor is unknown: it takes {LEAST_PAIRS} pairs of identical arms"
     if max(ratio.value, 1 / ratio.value) - 1 <= floor:
         return "no difference seen", f"identical arms may differ by {100 * floor:.1f} % here"
     return ("faster" if ratio.value > 1 else "slower"), ""
@@ -116,7 +130,7 @@ def _claim(
     pairs = pairs_of(cells, arm.name, baseline, prompts)
     if not pairs.count and not pairs.left_out:
         return None
-    floor, unsteady = _floor(cells, baseline, repeat, prompts)
+    floor, disturbed = _floor(cells, baseline, repeat, prompts)
     ratios = list(pairs.ratios.values())
     ratio = ratio_of(ratios) if ratios else Ratio(UNKNOWN, UNKNOWN, UNKNOWN, 0, 0)
     verdict, reason = verdict_of(ratio, floor)
@@ -124,8 +138,8 @@ def _claim(
         verdict, reason = "no difference seen", "the same configuration under two names"
     if pairs.share_left_out > LEFT_OUT:
         verdict, reason = "tainted", ""
-    elif unsteady and verdict != "no difference seen":
-        verdict, reason = "tainted", unsteady
+    elif disturbed and verdict_of(ratio, 0.0)[0] != "no difference seen":
+        verdict, reason = "tainted", f"the noise floor is unknown, of identical arms {disturbed}"
     elif suspect and verdict == "faster":
         verdict, reason = "tainted", "it is faster even where nothing was drafted: no draft explains it"
     return Claim(
@@ -139,22 +153,21 @@ def _claim(
         high=ratio.high,
         prompts=ratio.prompts,
         pairs=ratio.pairs,
-        detectable=max(detectable(ratios), floor),
+        detectable=UNKNOWN if math.isnan(floor) else max(detectable(ratios), floor),
         floor=floor,
         verdict=verdict,
-        standing=_standing(arm, pairs, verdict, confirming),
+        standing="observation" if math.isnan(floor) else _standing(arm, pairs, verdict, confirming),
         reason="; ".join(filter(None, [reason, pairs.losses, "on prompts it was not chosen on" if confirming else ""])),
     )
 
 
 def _floor(cells: Sequence[Cell], baseline: str, repeat: str | None, prompts: Collection[str]) -> tuple[float, str]:
-    """The noise floor on these prompts, and why there is none although identical arms were to be measured."""
+    """The noise floor on these prompts; and, where it is unknown, what was lost of identical arms' pairs."""
     if repeat is None:
         return 0.0, ""
     same = pairs_of(cells, repeat, baseline, prompts)
-    if not same.count:
-        return 0.0, "no pair of identical arms counts, so the noise floor is unknown"
-    return noise_floor(ratio_of(list(same.ratios.values()))), ""
+    floor = floor_of(same)
+    return floor, same.losses if math.isnan(floor) else ""
 
 
 def _standing(arm: Arm, pairs: Pairs, verdict: Verdict, confirming: bool) -> Standing:

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -147,11 +148,12 @@ def perform(run: "Run", *, as_json: bool) -> int:
         outcome = measure(
             run, plan, arms, bench.Apart(store), limits, canary=canary, history=store.canaries(run), report=bar
         )
-    rows = bench.rows(outcome.cells, run.arms, sizes)
+    rows, best = bench.rows(outcome.cells, run.arms, sizes), bench.leaders(outcome.cells, run.arms, sizes)
     if as_json:
-        print(json.dumps({"run": run.id, "state": outcome.state, "suspect": outcome.suspect, "rows": rows}))
+        value = {"run": run.id, "state": outcome.state, "suspect": outcome.suspect, "rows": rows}
+        print(json.dumps(value | {"best": {column: asdict(one) for column, one in best.items()}}))
     else:
-        show(run, rows, sizes)
+        show(run, rows, best, sizes)
         measured.last_words(run, outcome)
     return measured.exit_code(run, outcome)
 
@@ -169,7 +171,7 @@ def bandwidths(threads: set[int], say: Callable[[str], None]) -> dict[int, float
     return {count: measure_bandwidth(count, size).moved for count in sorted(threads)}
 
 
-def show(run: "Run", rows: Sequence[Mapping[str, Any]], sizes: Any) -> None:
+def show(run: "Run", rows: Sequence[Mapping[str, Any]], best: Mapping[str, Any], sizes: Any) -> None:
     """The grid as a table, and what a reader has to know of it."""
     from rich.console import Console
     from rich.markup import escape
@@ -184,6 +186,11 @@ def show(run: "Run", rows: Sequence[Mapping[str, Any]], sizes: Any) -> None:
         table.add_row(*bench.texts(row, sizes))
     Console(width=None if sys.stdout.isatty() else 150).print(table)
     print("r[n]: what a pass over n tokens costs in plain passes. * faster than every other one, by its pairs.")
+    for column in (f"pp{sizes.prompt}", f"tg{sizes.answer}"):
+        if one := best.get(column):
+            by = f"{one.ratio.value:.3f}x ({one.ratio.low:.3f} to {one.ratio.high:.3f}) of {one.rival}"
+            sure = "sure" if one.sure else f"not sure: {one.why}"
+            print(f"Fastest {column}: {one.arm}; {by}, {one.ratio.pairs} pairs; {sure}.")
     for threads, triad in sorted({(row["threads"], row["triad"]) for row in rows if row["triad"]}):
         print(f"Triad with {threads} threads: {triad / 1e9:.1f} GB/s through memory, write-allocate counted.")
     if any((row["share_of_triad"] or 0.0) > 1 for row in rows):

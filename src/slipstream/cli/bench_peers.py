@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,20 +19,14 @@ from slipstream.core.errors import RequestError
 
 if TYPE_CHECKING:
     from slipstream.bench.cell import Cell, Run
-    from slipstream.bench.child_arm import ChildArm
-    from slipstream.bench.peers.ports import Job, Offer
+    from slipstream.bench.peers.ports import Job
     from slipstream.bench.peers.table import Parted
-    from slipstream.bench.schedule import Block
-    from slipstream.engine.tokenizer import LlamaTokenizer
+    from slipstream.cli.peers_arms import Listed
 
 KIND = "peers"
-OURS, PLAIN, STACK = "slipstream", "slipstream plain", "slipstream stack"
-WORKER = (sys.executable, "-m", "slipstream", "worker")
 LENGTHS = (8, 16, 32)
-ROOM = 64
-"""Tokens of context beside the longest prompt and its answer: a draft may go past the answer's end."""
-WARM_UP = 64
-"""Tokens of the text that ships with the package, which every engine is given first."""
+BLOCK = 8
+"""Prompts that an arm answers in one go, in one process: pairs lie no more than a turn of all arms apart."""
 
 
 def peers(
@@ -49,6 +42,19 @@ def peers(
     llama_server: Annotated[
         Path | None, typer.Option(help="A llama-server of your own, in place of the installed package's.")
     ] = None,
+    variant: Annotated[
+        list[Path] | None,
+        typer.Option(help="Another file of the model, or a folder of such: every engine is measured on it too."),
+    ] = None,
+    tuned: Annotated[
+        bool, typer.Option("--tuned", help="Also Slipstream as slipstream tune left it for the model.")
+    ] = False,
+    screen: Annotated[
+        int,
+        typer.Option(
+            help="First measure everything on so many prompts, then each engine's fastest setting on the others."
+        ),
+    ] = 0,
     workload: asked.Workload = None,
     task: asked.Task = None,
     each: asked.Each = None,
@@ -65,9 +71,9 @@ def peers(
     """Slipstream, plain and with its whole stack, against other engines in each of their settings.
 
     All are given the same tokens and timed by our clock, from the first token that arrives to the last; each arm is a
-    fresh process for every repetition. An engine that answers something else is shown below those that don't.
+    fresh process for every few prompts. An engine that answers something else is shown below those that don't.
     """
-    from slipstream.cli import paired
+    from slipstream.cli import paired, peers_arms
 
     if resume:
         return perform(paired.stored_run(KIND, resume), as_json=as_json, verbose=verbose)
@@ -79,55 +85,68 @@ def peers(
         if file is not None and not file.is_file():
             raise RequestError(f"there is no file {file}", hint="check the path")
     prompts = paired.prompts_of(workload, task or (), each)
-    run = new_run(
-        prompts,
-        pairs,
-        {"max_tokens": max_tokens, "others": others, "limit": limit, "canary": canary},
-        {"model": model, "draft_model": draft_model, "binary": llama_server},
-        {"peers": list(peer or ()), "lengths": lengths, "threads": threads},
-    )
-    return perform(run, as_json=as_json, verbose=verbose)
+    if not 0 <= screen < len(prompts):
+        raise RequestError(
+            f"--screen is {screen}, of {len(prompts)} prompts", hint="leave some over, which the final is run on"
+        )
+    path = _model(model)
+    settings = peers_arms.tuned_settings(path) if tuned else None
+    files = [*_variants(path, variant), *([settings["model"]] if settings and "model" in settings else [])]
+    plan = {
+        "peers": list(peer or ()), "lengths": lengths, "model": str(path.absolute()), "variants": files,
+        "draft_model": str(draft_model.absolute()) if draft_model else "",
+        "binary": str(llama_server.absolute()) if llama_server else "", "threads": _threads(threads),
+        "tuned": settings, "max_tokens": max_tokens, "others": others, "limit": limit, "canary": canary,
+    }  # fmt: skip
+    final = _part(prompts[screen:], pairs)
+    if screen:
+        first = {"prompts": [asdict(prompt) for prompt in prompts[:screen]], "pairs": 1, "checks": 0}
+        return perform(new_run({**plan, **first, "final": final}), as_json=as_json, verbose=verbose)
+    return perform(new_run({**plan, **final}), as_json=as_json, verbose=verbose)
 
 
-def new_run(
-    prompts: Sequence[Any], pairs: int | None, wanted: Mapping[str, Any], files: Mapping[str, Path | None],
-    more: Mapping[str, Any],
-) -> "Run":  # fmt: skip
-    """A run of Slipstream and every setting of the peers. UnknownName or RequestError for a peer that isn't there."""
-    from slipstream import config
-    from slipstream.bench.cell import Arm, Run
-    from slipstream.bench.peers import catalog
+def _part(prompts: Sequence[Any], pairs: int | None) -> dict[str, Any]:
+    """What a run measures on: so many pairs of every prompt, and half as many of what checks the baseline."""
     from slipstream.bench.schedule import default_pairs
-    from slipstream.bench.store import new_id
-    from slipstream.host import cpu, launch
+
+    count = pairs or default_pairs(len(prompts))
+    checks = min(count, max(2, math.ceil(count / 2)))
+    return {"prompts": [asdict(prompt) for prompt in prompts], "pairs": count, "checks": checks}
+
+
+def _model(given: Path | None) -> Path:
+    from slipstream import config
     from slipstream.models.embedded import embedded_model
+
+    return given or config.load().model or embedded_model()
+
+
+def _variants(path: Path, given: Sequence[Path] | None) -> list[str]:
+    from slipstream.models.gguf import read_header
+    from slipstream.tune.variants import named
+
+    found = named(read_header(path), given) if given else ()
+    return [str(header.path) for header in found if header.path != path.absolute()]
+
+
+def _threads(given: int | None) -> int:
+    from slipstream import config
+    from slipstream.host import cpu
+
+    return given or config.load().threads or cpu.read().cores
+
+
+def new_run(plan: Mapping[str, Any]) -> "Run":
+    """A run of Slipstream and every setting of the peers. UnknownName or RequestError for a peer that isn't there."""
+    from slipstream.bench.cell import Run
+    from slipstream.bench.store import new_id
+    from slipstream.cli import peers_arms
+    from slipstream.host import launch
     from slipstream.models.gguf import identity
 
-    settings = config.load()
-    path = files["model"] or settings.model or embedded_model()
-    given = {**files, "model": path}
-    plan: dict[str, Any] = {
-        **wanted,
-        **more,
-        **{name: str(file.absolute()) if file else "" for name, file in given.items()},
-        "threads": more["threads"] or settings.threads or cpu.read().cores,
-        "prompts": [asdict(prompt) for prompt in prompts],
-        "pairs": pairs or default_pairs(len(prompts)),
-    }
     with ExitStack() as opened:
-        job, _ = _job(plan, opened)
-        arms = [
-            Arm(name=PLAIN, role="baseline", configuration=_configuration("plain", _settings(plan, job, "off"))),
-            Arm(name=f"{PLAIN}, again", role="repeat", configuration={"peer": OURS}),
-            Arm(name=STACK, configuration=_configuration("stack", _settings(plan, job, "auto"))),
-        ]
-        for setting in catalog.settings(_offer(plan), plan["peers"]):
-            about = {"peer": setting.peer, "setting": setting.name, **setting.configuration}
-            if setting.open:
-                about["argv"] = list(launch.arguments(setting.open(job).argv))
-            if not setting.absent:
-                arms.append(Arm(name=setting.arm, configuration=about))
-    models = [Path(plan["model"]), *([Path(plan["draft_model"])] if plan["draft_model"] else [])]
+        arms = [one.arm for one in peers_arms.listed(plan, *peers_arms.job_of(plan, plan["prompts"], opened))]
+    models = [*peers_arms.files(plan), *([Path(plan["draft_model"])] if plan["draft_model"] else [])]
     now = time.time()
     return Run(
         id=new_id(now),
@@ -141,167 +160,78 @@ def new_run(
 
 
 def perform(run: "Run", *, as_json: bool, verbose: bool) -> int:
-    """Measure the run, or the rest of it, and print what it says. Returns the exit code."""
+    """Measure the run, or the rest of it, and print what it says; behind a first one on a few prompts also the final.
+    Returns the exit code."""
     from slipstream.bench.doubts import Limits
     from slipstream.bench.garbage import doubt
-    from slipstream.bench.peers import catalog, table
-    from slipstream.bench.peers.arm import Refused, Watched
-    from slipstream.bench.runner import Measures, Plan, measure
+    from slipstream.bench.peers import table
+    from slipstream.bench.runner import Plan, measure
     from slipstream.bench.runner_lock import RunnerLock
     from slipstream.bench.store import ResultStore
+    from slipstream.cli import peers_arms, peers_table
     from slipstream.cli.progress import Bar
-    from slipstream.host.load import Sentinel
 
-    plan, pairs = run.plan, run.plan["pairs"]
-    checks = min(pairs, max(2, math.ceil(pairs / 2)))
-    file = measured.store_file()
+    plan, file = run.plan, measured.store_file()
     with RunnerLock(file), ResultStore.open(file) as store, ExitStack() as opened, Bar("peers") as bar:
-        job, tokenizer = _job(plan, opened)
+        job, tokenizer = peers_arms.job_of(plan, plan["prompts"], opened)
         prompts = tuple(question.prompt for question in job.questions.values())
-        listed = catalog.settings(_offer(plan), plan["peers"])
-        arms: dict[str, Measures] = {
-            PLAIN: _our_arm(PLAIN, _settings(plan, job, "off"), job),
-            STACK: _our_arm(STACK, _settings(plan, job, "auto"), job),
-        }
-        for setting in listed:
-            if setting.open:
-                started = setting.open(job)
-                arms[setting.arm] = Watched(started, tokenizer.decode, job.ends, job.max_tokens, Sentinel())
-            else:
-                arms[setting.arm] = Refused(setting.problem)
+        listed = peers_arms.listed(plan, job, tokenizer)
+        arms = {one.arm.name: one.open() for one in listed if one.open}
         canary = measured.canary(opened) if plan["canary"] else None
-        order = Plan(prompts=prompts, pairs=pairs, checks=checks, size=len(prompts))
+        order = Plan(prompts=prompts, pairs=plan["pairs"], checks=plan["checks"], size=BLOCK)
         limits = Limits(others=plan["others"], garbage=doubt)
         outcome = measure(run, order, arms, store, limits, canary=canary, history=store.canaries(run), report=bar)
-    rows = table.rows(run.arms, outcome.cells, outcome.claims, _parted(plan, job, outcome.cells, verbose))
-    missing = [{"peer": one.peer, "problem": one.problem} for one in listed if one.absent]
-    if as_json:
-        found = {"run": run.id, "state": outcome.state, "suspect": outcome.suspect, "rows": rows, "missing": missing}
-        print(json.dumps(found))
-    else:
-        show(run, rows, missing)
+    rows = table.rows(run.arms, outcome.cells, outcome.claims, _parted(plan, job, listed, outcome.cells, verbose))
+    missing = [{"peer": one.peer, "problem": one.problem} for one in peers_arms.absent(plan)]
+    best = peers_arms.TUNED if plan["tuned"] is not None else peers_arms.STACK
+    final = outcome.state == "complete" and plan.get("final")
+    fights = [] if final else peers_table.duels(outcome.cells, rows, best)
+    if not as_json:
+        peers_table.show(run, rows, missing, fights)
         measured.last_words(run, outcome)
+    elif not final:
+        found = {"run": run.id, "state": outcome.state, "suspect": outcome.suspect, "rows": rows, "missing": missing}
+        print(json.dumps({**found, "duels": fights, "screened": plan.get("screened", "")}))
+    if final:
+        only = list(dict.fromkeys([best, *peers_table.finalists(rows)]))
+        told = f"The final, on the other prompts: {', '.join(only)}."
+        print(told, file=sys.stderr if as_json else sys.stdout, flush=True)
+        following = new_run({**plan, **final, "final": None, "only": only, "screened": run.id})
+        return perform(following, as_json=as_json, verbose=verbose)
     return measured.exit_code(run, outcome)
 
 
-def show(run: "Run", rows: Sequence[Mapping[str, Any]], missing: Iterable[Mapping[str, str]]) -> None:
-    """The table, and what a reader has to know of it."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from slipstream.bench.peers import table as bench
-
-    table = Table(title=f"peers {run.id}: {Path(run.plan['model']).name}, {run.plan['threads']} threads")
-    for title in bench.COLUMNS:
-        table.add_column(title, justify="left" if title in ("peer", "setting", "same output") else "right")
-    for row in rows:
-        table.add_row(*bench.texts(row))
-    for one in missing:
-        table.add_row(one["peer"], "", "", "", "", "", one["problem"])
-    Console(width=None if sys.stdout.isatty() else 170, markup=False).print(table)
-    print("tok/s: from the first token that arrived to the last, on our clock. To plain: median of pairs.")
-    for row in rows:
-        for lost in row["lost"][:1]:
-            print(f"  {row['arm']}: {len(row['lost'])} cells lost, {lost['prompt']} {lost['status']}: {lost['reason']}")
-
-
-def _offer(plan: Mapping[str, Any]) -> "Offer":
-    from slipstream.bench.peers.ports import Offer
-    from slipstream.models.gguf import read_header
-
-    header = read_header(Path(plan["model"]))
-    return Offer(
-        lengths=tuple(plan["lengths"]),
-        draft_model=Path(plan["draft_model"]) if plan["draft_model"] else None,
-        native_head=bool(header.metadata.get(f"{header.architecture}.nextn_predict_layers")),
-        binary=Path(plan["binary"]) if plan["binary"] else None,
-    )
-
-
-def _job(plan: Mapping[str, Any], opened: ExitStack) -> tuple["Job", "LlamaTokenizer"]:
-    """What all are given, and the tokenizer, which stays open. RequestError for a model without a chat template,
-    ContextOverflow if it wasn't trained for that much."""
-    from importlib import resources
-
-    from slipstream import config
-    from slipstream.bench.peers.ports import Job, Question
-    from slipstream.bench.workload import Prompt
-    from slipstream.engine.chat import open_chat_template
-    from slipstream.engine.model import LlamaModel
-    from slipstream.engine.tokenizer import LlamaTokenizer
-
-    path = Path(plan["model"])
-    model = opened.enter_context(LlamaModel.load_vocabulary(path))
-    tokenizer = LlamaTokenizer(model)
-    template = open_chat_template(model, tokenizer)
-    questions = {}
-    for prompt in (Prompt(**one) for one in plan["prompts"]):
-        text = template.render([{"role": "user", "content": prompt.text}])
-        questions[prompt.id] = Question(prompt, tuple(tokenizer.encode_prompt(text, special=True)))
-    longest = max(len(question.tokens) for question in questions.values())
-    sample = resources.files("slipstream.bench").joinpath("sample.txt").read_text("utf-8")
-    return Job(
-        model=path,
-        questions=questions,
-        warm_up=tuple(tokenizer.encode_prompt(sample)[:WARM_UP]),
-        ends=tokenizer.end_tokens,
-        max_tokens=plan["max_tokens"],
-        threads=plan["threads"],
-        context=model.slot_context(longest + plan["max_tokens"] + ROOM),
-        scratch=config.load().data_root.tmp,
-        draft_model=Path(plan["draft_model"]) if plan["draft_model"] else None,
-        answer_seconds=plan["limit"],
-    ), tokenizer
-
-
-def _settings(plan: Mapping[str, Any], job: "Job", draft: str) -> dict[str, Any]:
-    """Of an arm of ours."""
-    return {
-        "model": plan["model"],
-        "context_length": job.context,
-        "threads": plan["threads"],
-        "max_tokens": plan["max_tokens"],
-        "draft": draft,
-        **({"draft_model": plan["draft_model"]} if draft != "off" and plan["draft_model"] else {}),
-    }
-
-
-def _configuration(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {"peer": OURS, "setting": name, "settings": dict(settings)}
-
-
-def _our_arm(name: str, settings: Mapping[str, Any], job: "Job") -> "ChildArm":
-    from slipstream.bench.child import environment
-    from slipstream.bench.child_arm import ChildArm
-
-    told = partial(_told, name, settings, job)
-    return ChildArm(WORKER, environment({}), told, job.scratch, job.load_seconds, job.answer_seconds)
-
-
-def _told(name: str, settings: Mapping[str, Any], job: "Job", block: "Block") -> dict[str, Any]:
-    prompts = [asdict(job.questions[prompt].prompt) for prompt in block.prompts]
-    return {"arm": name, "settings": dict(settings), "repetition": block.repetition, "prompts": prompts}
-
-
-def _parted(plan: Mapping[str, Any], job: "Job", cells: Sequence["Cell"], verbose: bool) -> list["Parted"]:
-    """Where answers differ from the plain ones, and how close a call that was; the model is opened only for that."""
+def _parted(
+    plan: Mapping[str, Any], job: "Job", listed: Iterable["Listed"], cells: Sequence["Cell"], verbose: bool
+) -> list["Parted"]:
+    """Where answers differ from the plain ones of the same file, and how close a call that was; a model is opened only
+    for that."""
     from slipstream.bench.arms import logit_gap
     from slipstream.bench.peers.arm import answered
     from slipstream.bench.peers.table import parted
+    from slipstream.cli.peers_arms import plain_of
 
-    with ExitStack() as opened:
-        sessions: list[Any] = []
+    files = {one.arm.name: one.file for one in listed}
+    found: list[Parted] = []
+    for file in dict.fromkeys(files.values()):
+        with ExitStack() as opened:
+            sessions: list[Any] = []
 
-        def gap(prompt: str, shared_part: Sequence[int], ours: int | None, theirs: int | None) -> float:
-            if not sessions:
-                options = {"model": job.model, "context_length": job.context, "threads": job.threads}
-                session = shared.open_session(verbose, **options, drafters=(), memory=False, learn=False)
-                sessions.append(opened.enter_context(session))
-            prefix = [*job.questions[prompt].tokens, *shared_part]
-            pairs = [(a, b) for a in _either(ours, job.ends) for b in _either(theirs, job.ends)]
-            return min(logit_gap(sessions[0].target, prefix, a, b) for a, b in pairs)
+            def gap(
+                prompt: str, shared_part: Sequence[int], ours: int | None, theirs: int | None, *,
+                file: Path = file, opened: ExitStack = opened, sessions: list[Any] = sessions,
+            ) -> float:  # fmt: skip
+                if not sessions:
+                    options = {"model": file, "context_length": job.context, "threads": job.threads, "profile": False}
+                    session = shared.open_session(verbose, **options, drafters=(), memory=False, learn=False)
+                    sessions.append(opened.enter_context(session))
+                prefix = [*job.questions[prompt].tokens, *shared_part]
+                pairs = [(a, b) for a in _either(ours, job.ends) for b in _either(theirs, job.ends)]
+                return min(logit_gap(sessions[0].target, prefix, a, b) for a, b in pairs)
 
-        return parted(cells, PLAIN, lambda tokens: answered(tokens, job.ends, job.max_tokens), gap)
+            own = [cell for cell in cells if files.get(cell.arm) == file]
+            found += parted(own, plain_of(plan, file), lambda tokens: answered(tokens, job.ends, job.max_tokens), gap)
+    return found
 
 
 def _either(token: int | None, ends: Iterable[int]) -> list[int]:

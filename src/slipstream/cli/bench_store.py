@@ -14,6 +14,8 @@ import typer
 
 from slipstream.core.errors import ModelFileError, RequestError, UnknownName
 
+TRY = 'to try one: slipstream bench compare -m MODEL --arm "plain: draft=off" --arm "new: draft=METHOD"'
+NOTHING = "nothing is measured yet; to begin: slipstream bench compare"
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -34,16 +36,20 @@ def list_runs(
     now = time.time()
     if as_json:
         names = ("id", "kind", "started", "ended", "suspect", "retracted", "cells", "unusable", "claims")
-        rows = [{name: getattr(run, name) for name in names} for run in found]
+        rows = [{name: getattr(run, name) for name in names} | {"models": table.models(run)} for run in found]
         _print([row | {"state": table.condition(run, busy)} for row, run in zip(rows, found, strict=True)])
     elif found:
         table.show([table.runs(found, now, busy)])
+        for run in found:
+            if why := run.retracted or run.suspect:
+                print(f"{run.id} is {table.condition(run, busy)}: {why}")
     else:
-        print("nothing is measured yet")
+        print(NOTHING)
 
 
 def show_run(
     run: Annotated[str, typer.Argument(help="Id of a run, or its beginning.")],
+    against: Annotated[str, typer.Option(help="Another run: say what changed on the host from that one to this.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """One run: its conditions, arms, cells (unusable ones one by one), claims, and the reports that cite them."""
@@ -57,9 +63,11 @@ def show_run(
         mine = {claim.id for claim in claims}
         reports = [report for report in store.reports() if mine & set(report.claims)]
         busy = holder(store.path) is not None
+        changes = _changes(store.run(against), whole.run) if against else None
     if as_json:
         cited = [asdict(report) for report in reports]
-        _print(export.run_json(whole, claims) | {"state": table.condition(whole.run, busy), "reports": cited})
+        more = {"state": table.condition(whole.run, busy), "reports": cited}
+        _print(export.run_json(whole, claims) | more | ({} if changes is None else {"changes": changes}))
         return
     made = time.strftime("%Y-%m-%d %H:%M", time.localtime(whole.run.started))
     print(f"{whole.run.id}: {whole.run.kind}, {table.condition(whole.run, busy)}, begun {made}")
@@ -67,6 +75,24 @@ def show_run(
         if why:
             print(f"{word}: {why}")
     table.show(table.run(whole, claims, reports))
+    if changes is not None:
+        print(f"Since {against}: " + ("; ".join(changes) or "nothing that would part their results"))
+
+
+def _changes(before: Any, after: Any) -> list[str]:
+    """What their hosts differ in. RequestError where one of them says too little of its host."""
+    from slipstream.host.attest import Attestation
+    from slipstream.host.drift import differences
+
+    hosts = []
+    for run in (before, after):
+        try:
+            hosts.append(Attestation.from_json(run.attestation))
+        except (KeyError, TypeError):
+            raise RequestError(
+                f"run {run.id} has no whole record of its host", hint="it was measured elsewhere"
+            ) from None
+    return list(differences(*hosts))
 
 
 def export_runs(
@@ -215,10 +241,10 @@ def untested(
     if as_json:
         _print([_entry(entry, now) for entry in entries])
         return
-    tables, engines = table.untested(entries, now)
+    tables, notes = table.untested(entries, now)
     table.show(tables)
     missing = sum(entry.visit is None for entry in entries)
-    print("\n".join([*engines, f"{missing} of {len(entries)} were never tried"]))
+    print("\n".join([*notes, f"{missing} of {len(entries)} were never tried; {TRY}"]))
 
 
 COMMANDS: dict[str, Callable[..., None]] = {

@@ -8,6 +8,8 @@ from typing import Any
 EXPLAINED = """\
 Speed: tokens a second of decoding against the default, interleaved pairs. KL: divergence from it, in nats a token.
 Same token: how often both find the same one likeliest. As a drafter: its output is the whole model's."""
+WIDE, HIGH = 56, 10
+"""Characters and lines of the plot."""
 
 
 def show_header(header: Any, experts: Any, limits: Mapping[int, Any], as_json: bool) -> None:
@@ -41,15 +43,42 @@ def show(header: Any, experts: Any, rows: Sequence[Any], value: Mapping[str, Any
     for row in rows:
         cells = dict.fromkeys(columns, "")
         cells |= _speed(row) | _quality(row)
-        cells["trade"] = "best" if row.best else "beaten"
+        cells["trade"] = "" if row.speed_up is None else "best" if row.best else "beaten"
         table.add_row(*(cells[column] for column in columns), style="bold" if row.best else None)
     Console(width=None if sys.stdout.isatty() else 160).print(table)
     print(EXPLAINED)
+    print(f"Perplexity and KL: on {value['text_tokens']} tokens of text, in windows of 512 at most.")
+    if picture := plot(rows):
+        print(f"\n{picture}\n")
     for row in rows:
+        if row.claim and row.claim.verdict not in ("faster", "slower"):
+            print(f"{row.experts}: {_doubt(row.claim)}")
         if row.limit.verdict != "fine":
             print(f"{row.experts}: {row.limit.reason}")
-    print(f"stored as run {value['run']}: slipstream report shows it as a plot")
-    _conclude(header, rows, value)
+    if value["suspect"]:
+        print(f"Suspect: {value['suspect']}.")
+    print(f"stored as run {value['run']}: slipstream report draws it as well")
+    _conclude(header, experts, rows, value)
+
+
+def plot(rows: Sequence[Any]) -> str:
+    """Speed across and perplexity up, each number of experts at its place, in brackets where nothing beats it; "" where
+    there are no two of them."""
+    compared = [row for row in rows if row.speed_up is not None and "perplexity" in row.quality]
+    points = [(row.speed_up, row.quality["perplexity"], row) for row in compared]
+    if len(points) < 2:
+        return ""
+    (left, right), (low, high) = ((min(axis), max(axis)) for axis in list(zip(*points, strict=True))[:2])
+    lines = [[" "] * (WIDE + 4) for _ in range(HIGH)]
+    for speed, perplexity, row in sorted(points, key=lambda point: point[2].best):
+        across = round((speed - left) / ((right - left) or 1) * (WIDE - 1))
+        up = round((perplexity - low) / ((high - low) or 1) * (HIGH - 1))
+        mark = f"[{row.experts}]" if row.best else f" {row.experts} "
+        lines[HIGH - 1 - up][across : across + len(mark)] = mark
+    labels = [f"{high:.2f}", *[""] * (HIGH - 2), f"{low:.2f}"]
+    body = [f"{label:>10} |{''.join(line).rstrip()}" for label, line in zip(labels, lines, strict=True)]
+    ends = f"{left:.2f}x{'speed':^{WIDE - 10}}{right:.2f}x"
+    return "\n".join(["perplexity", *body, f"{'':>10} +{'-' * (WIDE + 2)}", f"{'':>11}{ends}"])
 
 
 def _speed(row: Any) -> dict[str, str]:
@@ -57,8 +86,8 @@ def _speed(row: Any) -> dict[str, str]:
     cells = {
         "experts": str(row.experts),
         "tok/s": f"{row.rate:.1f}",
-        "speed": f"{row.speed_up:.2f}x",
-        "95 % interval": f"{claim.low:.2f} to {claim.high:.2f}" if claim else "",
+        "speed": "" if row.speed_up is None else f"{row.speed_up:.2f}x",
+        "95 % interval": f"{claim.low:.2f} to {claim.high:.2f}" if claim and row.speed_up is not None else "",
         "answer": f"{row.tokens:.0f} tokens",
         "ended": f"{row.finished:.0%}",
         "garbage": f"{row.garbage:.0%}",
@@ -78,16 +107,31 @@ def _quality(row: Any) -> dict[str, str]:
     return {title: form.format(row.quality[name]) for name, (title, form) in forms.items() if name in row.quality}
 
 
-def _conclude(header: Any, rows: Sequence[Any], value: Mapping[str, Any]) -> None:
+def _conclude(header: Any, experts: Any, rows: Sequence[Any], value: Mapping[str, Any]) -> None:
     from slipstream.bench.reduced_draft import best_draft
 
     drafts = {row.experts: row.draft for row in rows if row.draft}
     if (count := best_draft(drafts)) is not None:
-        use = f"slipstream run --model {header.path} --draft-experts {count}"
-        print(f"Same output, {drafts[count].speed_up:.2f}x predicted: {use}")
+        print(f"As a drafter, with the whole model's output: {_draft(count, drafts[count])}.")
+        print(f"    slipstream run --model {header.path} --draft-experts {count}")
     elif drafts:
-        print("As a drafter of the whole model none of them is predicted to pay here.")
+        best = max(drafts, key=lambda count: drafts[count].speed_up)
+        print(f"As a drafter none is predicted to pay here. The best of them, {_draft(best, drafts[best])}.")
     if value["kept"] is not None:
-        print(f"Kept: {value['kept']} experts in the model's profile; slipstream run, compare and serve use them.")
+        (row,) = (row for row in rows if row.experts == value["kept"])
+        print(f"Kept: {row.experts} experts, in the model's profile; --no-profile is without.")
+        if row.experts != experts.default and (row.claim is None or row.claim.verdict != "faster"):
+            print("They were not seen to be faster.")
     elif len(rows) > 1:
         print("To keep a number: slipstream experts MODEL --use N. Its output is not the whole model's.")
+
+
+def _doubt(claim: Any) -> str:
+    return f"{claim.verdict}: {claim.reason}" if claim.reason else str(claim.verdict)
+
+
+def _draft(count: int, use: Any) -> str:
+    return (
+        f"{count} experts: {use.acceptance:.0%} of their tokens stand, each costs {use.cost:.2f} plain passes, "
+        f"{use.speed_up:.2f}x predicted ({use.low:.2f} to {use.high:.2f}, {use.tokens} tokens)"
+    )

@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from slipstream import __version__
+from slipstream.cli.signals import INTERRUPTED, Received, like_ctrl_c
 from slipstream.cli.table import COMMANDS, Entry
 from slipstream.core.errors import RequestError, SlipstreamError, StateFileError, UnknownName
 
@@ -115,19 +116,27 @@ def execute(arguments: Sequence[str]) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Console entry point: `execute`, quiet on Ctrl-C and on a reader that left."""
+    """Console entry point: `execute`, quiet on Ctrl-C, SIGTERM, SIGHUP and on a reader that left."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A character that the terminal's encoding lacks must not end a generation.
         sys.stdout.reconfigure(errors="replace")
+    with like_ctrl_c() as received:
+        return received.exit_code(_main(sys.argv[1:] if arguments is None else arguments, received))
+
+
+def _main(arguments: Sequence[str], received: Received) -> int:
     try:
-        code = execute(sys.argv[1:] if arguments is None else arguments)
+        code = execute(arguments)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:
         _drop_output()
         return 1
     except OSError as error:
+        if error.errno == errno.EIO and received.number:  # the terminal is gone
+            _drop_output()
+            return INTERRUPTED
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         _drop_output()

@@ -35,6 +35,10 @@ DraftModel = Annotated[
 DraftQuantization = Annotated[
     str, typer.Option("--draft-quantization", help="Draft with a copy of the draft model in Q4_0, Q8_0, F16 or BF16.")
 ]
+Experts = Annotated[
+    int | None,
+    typer.Option("--experts", help="Experts a token uses, whatever file and profile say. Fewer change the output."),
+]
 DraftExperts = Annotated[
     int,
     typer.Option("--draft-experts", help="Experts a token in drafting; without a draft model the model itself drafts."),

@@ -1,7 +1,6 @@
 """What `bench compare` and `bench sweep` share: a run made of arms and prompts, measured, stored and shown."""
 
 import json
-import math
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -15,8 +14,8 @@ from slipstream import config
 from slipstream.bench.cell import Arm, Role, Run
 from slipstream.bench.child import environment
 from slipstream.bench.child_arm import ChildArm
-from slipstream.bench.runner import Measures, Plan, measure
-from slipstream.bench.schedule import Block, default_pairs, hold_out
+from slipstream.bench.runner import Plan, measure
+from slipstream.bench.schedule import Block, default_checks, default_pairs, hold_out
 from slipstream.bench.session_arm import SessionArm, Stage
 from slipstream.bench.store import ResultStore, new_id
 from slipstream.bench.verdict import CONTROL_OF
@@ -81,7 +80,7 @@ def new_run(kind: str, arms: Mapping[str, Settings], wanted: Wanted) -> Run:
         plan={
             "prompts": [asdict(prompt) for prompt in wanted.prompts],
             "pairs": pairs,
-            "checks": min(pairs, max(2, math.ceil(pairs / 2))),
+            "checks": default_checks(pairs),
             "size": len(wanted.prompts) if fresh else 1,
             "held": held if wanted.hold_out else [],
             "fresh": fresh,
@@ -116,9 +115,12 @@ def perform(run: Run, *, as_json: bool, verbose: bool) -> int:
     limits = Limits(others=run.plan["others"], garbage=doubt)
     path = measured.store_file()
     with RunnerLock(path), ResultStore.open(path) as store, ExitStack() as opened, Bar() as bar:
-        arms = _children(run, prompts) if run.plan["fresh"] else _on_stage(run, opened, verbose)
-        canary = measured.canary(opened) if run.plan["canary"] else None
-        outcome = measure(run, plan, arms, store, limits, canary=canary, history=store.canaries(run), report=bar)
+        arms: dict[str, Any] = _children(run, prompts) if run.plan["fresh"] else _on_stage(run, opened, verbose)
+        canary = measured.canary(opened, limits.others) if run.plan["canary"] else None
+        history = measured.history(store, run, canary)
+        with measured.resumable(run):
+            outcome = measure(run, plan, arms, store, limits, canary=canary, history=history, report=bar)
+        measured.keep_curves(store, run, map(_curve, arms.values()))
     if as_json:
         print(json.dumps(as_dict(run, outcome)))
     else:
@@ -139,9 +141,17 @@ def _command(settings: Settings) -> list[str]:
     return [*(settings.get("prefix") or ()), sys.executable, "-m", "slipstream", "worker"]
 
 
-def _children(run: Run, prompts: Sequence[Prompt]) -> dict[str, Measures]:
+def _curve(arm: ChildArm | SessionArm) -> tuple[str, measured.Table | None]:
+    """Name of an arm's model, and what its passes cost: in the process that opened it, if it was."""
+    if isinstance(arm, ChildArm):
+        return (arm.ready["model"], arm.ready["curve"]) if arm.ready else ("", None)
+    session = arm.stage.session
+    return session.header.path.name, session.keep.curve.table if session.keep.curve else None
+
+
+def _children(run: Run, prompts: Sequence[Prompt]) -> dict[str, ChildArm]:
     folder = config.load().data_root.tmp
-    arms: dict[str, Measures] = {}
+    arms: dict[str, ChildArm] = {}
     for arm in run.arms:
         settings = arm.configuration["settings"]
         variables = environment(settings.get("environment") or {})
@@ -155,7 +165,7 @@ def _job(name: str, settings: Settings, prompts: Mapping[str, Prompt], block: Bl
     return {"arm": name, "settings": dict(settings), "repetition": block.repetition, "prompts": chosen}
 
 
-def _on_stage(run: Run, opened: ExitStack, verbose: bool) -> dict[str, Measures]:
+def _on_stage(run: Run, opened: ExitStack, verbose: bool) -> dict[str, SessionArm]:
     """One opened model on which all arms take turns."""
     from slipstream.host.load import Sentinel
 
@@ -164,9 +174,7 @@ def _on_stage(run: Run, opened: ExitStack, verbose: bool) -> dict[str, Measures]
     given = {field.name: getattr(options, field.name) for field in fields(options)}
     session = opened.enter_context(shared.open_session(verbose, **given))
     stage = Stage(session, load=Sentinel())
-    arms: dict[str, Measures] = {
-        name: SessionArm(name, stage, arm_settings.generation(given)) for name, given in settings.items()
-    }
+    arms = {name: SessionArm(name, stage, arm_settings.generation(given)) for name, given in settings.items()}
     stage.warm_up()
     return arms
 

@@ -26,7 +26,10 @@ def project(
     hosts: Annotated[Path | None, typer.Option(help="TOML file of your own machines, not the built-in ones.")] = None,
     source: Annotated[
         list[str] | None,
-        typer.Option("--from", help="Stored run, or folder of one, whose answers are replayed. Default: the latest."),
+        typer.Option(
+            "--from",
+            help="Stored run (or its folder), or file of run --trace, whose answers are replayed. Default: the latest.",
+        ),
     ] = None,
     model: Annotated[
         list[Path] | None,
@@ -50,26 +53,60 @@ def project(
     if bandwidth is not None and not bandwidth > 0:
         raise RequestError(f"--bandwidth is {bandwidth:g}", hint="give GB/s")
     described = [machines.described(name, hosts) for name in host or ["epyc-9655"]]
-    recordings = _recordings(source or [])
-    texts = _texts(prompts or [])
-    seen = [_see(path, recordings, texts, draft_model, draft_quantization) for path in model or [_default_model()]]
+    models = model or [_default_model()]
+    asked = _prompts(prompts or [])
+    recordings = _recordings(source or [], models[0].name, asked)
+    texts = {prompt.id: prompt.text for prompt in asked}
+    seen = [_see(path, recordings, texts, draft_model, draft_quantization) for path in models]
     here = _here(bandwidth, described[0].clock_ghz)
     subjects = [_subject(one, seen) for one in seen]
     rows = [row for one in subjects for machine in (here, *described) for row in bench.projections(one, here, machine)]
     checks = [check for one, subject in zip(seen, subjects, strict=True) for check in _checks(one, subject, seen)]
+    sources = list(dict.fromkeys(one.source for one in recordings))
     lines = dict.fromkeys(line for one in subjects for line in bench.assumptions(one, here, described))
+    stored = _store(models, rows, checks, list(lines), sources)
     if as_json:
         value = {
             "kind": bench.LABEL,
+            "run": stored,
             "rows": [asdict(row) for row in rows],
-            "checks": [{**asdict(check), "error": check.error} for check in checks],
+            "checks": [asdict(check) for check in checks],
             "wanted_error": bench.GOOD,
             "assumptions": list(lines),
+            "sources": sources,
         }
         print(json.dumps(value))
     else:
         show(rows, checks, list(lines))
+        print(f"Answers of {', '.join(sources)}; stored as {stored}, a projection")
     return 0
+
+
+def _store(
+    models: Sequence[Path], rows: Sequence[Any], checks: Sequence[Any], assumptions: Sequence[str],
+    sources: Sequence[str],
+) -> str:  # fmt: skip
+    """Keep the projection, and return the id of its run."""
+    from slipstream.bench.cell import Run
+    from slipstream.bench.projected import projected_run
+    from slipstream.bench.projection import LABEL
+    from slipstream.bench.store import ResultStore, new_id
+    from slipstream.cli import measured
+    from slipstream.host import launch
+    from slipstream.models.gguf import identity
+
+    now = time.time()
+    hashes = {path.name: identity(path) for path in models}
+    run = Run(
+        id=new_id(now),
+        kind=LABEL,
+        started=now,
+        arguments=launch.arguments(sys.argv),
+        attestation=measured.attestation(hashes),
+    )
+    with ResultStore.open(measured.store_file()) as store:
+        store.add(projected_run(run, rows, checks, assumptions, sources))
+    return run.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +128,12 @@ def _default_model() -> Path:
     return config.load().model or embedded_model()
 
 
-def _recordings(names: Sequence[str]) -> list[Any]:
-    """Of the named runs and folders, or of the latest one that holds answers."""
+def _recordings(names: Sequence[str], model: str, asked: Sequence[Any]) -> list[Any]:
+    """Of the named runs, folders and traces, or of the latest run that holds answers. A trace is one of `model`, which
+    answered the one prompt asked."""
     from slipstream import config
     from slipstream.bench.record import RunRecord
-    from slipstream.bench.recordings import of_folder, of_store
+    from slipstream.bench.recordings import of_folder, of_store, of_trace
     from slipstream.bench.store import FILE, ResultStore
 
     results = config.load().data_root.results
@@ -104,14 +142,21 @@ def _recordings(names: Sequence[str]) -> list[Any]:
         store = None
         if (results / FILE).exists():
             store = opened.enter_context(ResultStore.open(results / FILE))
-            known |= {run.id: run.started for run in store.runs()}
+            known |= {run.id: run.started for run in store.runs() if not run.retracted}
         found: list[Any] = []
         for name in names or sorted(known, key=lambda name: -known[name]):
             folder = next((path for path in (Path(name), results / name) if path.is_dir()), None)
             if folder is not None:
                 found += of_folder(RunRecord(folder))
+            elif Path(name).is_file():
+                if len(asked) != 1:
+                    raise RequestError(
+                        f"{name} holds one answer, and there are {len(asked)} prompts",
+                        hint="name with --prompts a file of the one that was asked",
+                    )
+                found.append(of_trace(Path(name), model, asked[0]))
             elif store is not None:
-                found += of_store(store.whole(name))
+                found += of_store(_standing(store.whole(name)))
             else:
                 raise UnknownName("run", name, known)
             if found and not names:
@@ -124,10 +169,19 @@ def _recordings(names: Sequence[str]) -> list[Any]:
     return found
 
 
-def _texts(files: Sequence[Path]) -> dict[str, str]:
+def _standing(whole: Any) -> Any:
+    """The run, unless it was withdrawn."""
+    if whole.run.retracted:
+        raise RequestError(
+            f"run {whole.run.id} is retracted: {whole.run.retracted}", hint="name another one with --from"
+        )
+    return whole
+
+
+def _prompts(files: Sequence[Path]) -> list[Any]:
     from slipstream.bench.workload import built_in, load
 
-    return {prompt.id: prompt.text for one in (map(load, files) if files else [built_in()]) for prompt in one}
+    return [prompt for one in (map(load, files) if files else [built_in()]) for prompt in one]
 
 
 def _see(path: Path, recordings: Sequence[Any], texts: dict[str, str], draft: Path | None, quantization: str) -> _Seen:
@@ -240,6 +294,7 @@ def show(rows: Sequence[Any], checks: Sequence[Any], assumptions: Sequence[str])
     from rich.console import Console
     from rich.table import Table
 
+    from slipstream.bench.projected import worst
     from slipstream.bench.projection import GOOD
 
     console = Console(width=None if sys.stdout.isatty() else 170, highlight=False)
@@ -252,7 +307,8 @@ def show(rows: Sequence[Any], checks: Sequence[Any], assumptions: Sequence[str])
     for row in rows:
         table.add_row(
             row.machine, row.model, row.quantization, row.task, str(row.prompts), f"{row.plain:.1f}",
-            f"{row.stack:.1f}", f"{row.speed_up:.2f}x", f"{row.tokens_per_round:.2f}",
+            f"{row.stack:.1f}", f"{row.speed_up:.2f}x ({row.low:.2f} to {row.high:.2f})",
+            f"{row.tokens_per_round:.2f}",
         )  # fmt: skip
     console.print(table)
     if checks:
@@ -262,13 +318,13 @@ def show(rows: Sequence[Any], checks: Sequence[Any], assumptions: Sequence[str])
         for check in checks:
             table.add_row(
                 check.model, check.answers_of, check.task, str(check.prompts), f"{check.measured:.2f}x",
-                f"{check.predicted:.2f}x", f"{100 * check.error:+.0f} %",
+                f"{check.predicted:.2f}x",
+                f"{100 * check.error:+.0f} % ({100 * check.error_low:+.0f} to {100 * check.error_high:+.0f})",
             )  # fmt: skip
         console.print(table)
-        whole = [check for check in checks if check.task == "all"] or list(checks)
-        worst = max(abs(check.error) for check in whole)
-        verdict = "good" if worst <= GOOD else "too much: believe the projection less"
-        print(f"Largest error over all tasks: {100 * worst:.0f} %; {100 * GOOD:.0f} % is wanted: {verdict}")
+    if (error := worst(checks)) is not None:
+        verdict = "good" if error <= GOOD else "too much: believe the projection less"
+        print(f"Largest error over all tasks: {100 * error:.0f} %; {100 * GOOD:.0f} % is wanted: {verdict}")
     else:
         print("No error check: the run measured no stack of these models whose sources could all be replayed.")
     print("Assumed:")

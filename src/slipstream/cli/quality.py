@@ -1,15 +1,24 @@
 """`slipstream bench quality`: are the answers right, is the model still itself?"""
 
+import hashlib
 import json
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from slipstream.cli import options as shared
 from slipstream.core.errors import RequestError
+
+if TYPE_CHECKING:
+    from slipstream.bench.cell import Run
+
+KIND = "quality"
 
 
 def quality(
@@ -34,9 +43,11 @@ def quality(
     threads: shared.Threads = None,
     override_kv: shared.Override = None,
     verbose: shared.Verbose = False,
-) -> None:
-    """Score a model's own greedy answers, or measure it on a text."""
+) -> int:
+    """Score a model's own greedy answers, or measure it on a text. The result is stored."""
+    from slipstream import config
     from slipstream.bench.quality import catalog
+    from slipstream.models.embedded import embedded_model
 
     reads = catalog.entry(scorer).reads
     for name, value in (("--each", each), ("--max-tokens", max_tokens)):
@@ -47,78 +58,117 @@ def quality(
             f"{scorer} measures {'one model against another' if against is None else 'one model alone'}",
             hint="name the full model's file with --against" if against is None else "leave out --against",
         )
-    options = {"threads": threads, "kv_overrides": shared.overrides(override_kv), "drafters": ()}
+    path = model or config.load().model or embedded_model()
+    options: dict[str, Any] = {"threads": threads, "kv_overrides": shared.overrides(override_kv), "drafters": ()}
+    settings: dict[str, Any] = {
+        "model": str(path.absolute()),
+        "draft": "off",
+        "kv_overrides": dict(options["kv_overrides"] or {}),
+    }
+    if threads:
+        settings["threads"] = threads
+    plan: dict[str, Any]
     if reads == "answers":
         from slipstream.bench.workload import built_in, load, pick
 
         prompts = pick(catalog.suited(scorer, load(workload) if workload else built_in()), task or (), each)
-        found = _answers(scorer, prompts, max_tokens, verbose, model=model, **options)
+        plan = {"scorer": scorer, "max_tokens": max_tokens, "prompts": [asdict(prompt) for prompt in prompts]}
+        run = _run(path, None, settings, plan)
+        found = _answers(run, scorer, prompts, max_tokens, verbose, options)
         show = _table
     elif workload is None:
         raise RequestError(f"{scorer} needs a text", hint="name a UTF-8 file with --workload")
     else:
-        found = _text(scorer, workload, model, against, window, verbose, options)
+        text = shared.read_text(workload, "text")
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        plan = {"scorer": scorer, "window": window, "text": workload.name, "sha256": digest}
+        run = _run(path, against, settings, plan)
+        found = _text(run, scorer, text, path, against, window, verbose, options)
         show = _sentences
+    found = {"run": run.id, "model": path.name, "scorer": scorer, **found}
     if as_json:
         print(json.dumps(found))
     else:
         show(found)
+        print(f"stored as {run.id}")
+    if found.get("state") == "interrupted":
+        print("interrupted; what was marked by then is stored", file=sys.stderr)
+        return 130
+    return 0
 
 
-def _answers(scorer: str, prompts: Sequence[Any], max_tokens: int, verbose: bool, **options: Any) -> dict[str, Any]:
-    """Greedy answers without drafts, marked one by one."""
-    from dataclasses import asdict
+def _run(path: Path, against: Path | None, settings: Mapping[str, Any], plan: Mapping[str, Any]) -> "Run":
+    """A run with one arm, the model."""
+    from slipstream.bench.cell import Arm, Run
+    from slipstream.bench.store import new_id
+    from slipstream.cli import measured
+    from slipstream.host import launch
+    from slipstream.models.gguf import identity
 
+    now = time.time()
+    configuration = {"settings": settings, **({"against": against.name} if against else {})}
+    return Run(
+        id=new_id(now),
+        kind=KIND,
+        started=now,
+        arguments=launch.arguments(sys.argv),
+        arms=(Arm(name=path.name.removesuffix(".gguf"), role="baseline", configuration=configuration),),
+        plan=plan,
+        attestation=measured.attestation({file.name: identity(file) for file in (path, against) if file}),
+    )
+
+
+def _answers(
+    run: "Run", scorer: str, prompts: Sequence[Any], max_tokens: int, verbose: bool, options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Greedy answers without drafts, marked one by one. Ctrl-C keeps those that were."""
     from slipstream import config
+    from slipstream.bench.doubts import Limits
+    from slipstream.bench.garbage import doubt
     from slipstream.bench.quality import catalog
-    from slipstream.bench.quality.marks import fold, mark
+    from slipstream.bench.quality.cells import MarkedArm, mark_of
+    from slipstream.bench.quality.marks import fold
+    from slipstream.bench.runner import Plan, measure
+    from slipstream.bench.runner_lock import RunnerLock
+    from slipstream.bench.store import ResultStore
     from slipstream.bench.task_classes import class_of
+    from slipstream.cli import measured
     from slipstream.cli.progress import Bar
-    from slipstream.control.measure import Progress
 
-    score, scratch = catalog.entry(scorer).load(), config.load().data_root.tmp
-    marks = {}
-    with shared.open_session(verbose=verbose, memory=False, learn=False, **options) as session, Bar("answering") as bar:
-        raw = not session.header.has_chat_template
-        for done, prompt in enumerate(prompts):
-            bar(Progress(done, len(prompts), prompt.id))
-            said = session.generate(prompt.text, raw=raw, max_tokens=max_tokens, draft="off", remember=False)
-            marks[prompt] = mark(score, prompt, said.text, said.tokens, max_tokens, said.finish, scratch)
-        name = session.header.path.name
-    classes = dict.fromkeys(class_of(prompt.task) for prompt in prompts)
-    by_class = {one: fold(made for prompt, made in marks.items() if class_of(prompt.task) == one) for one in classes}
+    score, scratch, file = catalog.entry(scorer).load(), config.load().data_root.tmp, measured.store_file()
+    (arm,) = run.arms
+    with RunnerLock(file), ResultStore.open(file) as store, Bar("answering") as bar, shared.open_session(
+        verbose, model=Path(arm.configuration["settings"]["model"]), memory=False, learn=False, profile=False, **options
+    ) as session:  # fmt: skip
+        arms = {arm.name: MarkedArm(session, score, max_tokens, scratch)}
+        plan = Plan(prompts=tuple(prompts), pairs=1)
+        outcome = measure(run, plan, arms, store, Limits(garbage=doubt), report=bar)
+    marks = {cell.prompt: (class_of(cell.task), mark_of(cell)) for cell in outcome.cells}
+    classes = dict.fromkeys(one for one, _ in marks.values())
     return {
-        "model": name,
-        "scorer": scorer,
-        "by_class": {one: asdict(quality) for one, quality in by_class.items()},
-        "all": asdict(fold(marks.values())),
-        "answers": [{"prompt": prompt.id, **asdict(made)} for prompt, made in marks.items()],
+        "state": outcome.state,
+        "by_class": {name: asdict(fold(made for one, made in marks.values() if one == name)) for name in classes},
+        "all": asdict(fold(made for _, made in marks.values())),
+        "answers": [{"prompt": prompt, **asdict(made)} for prompt, (_, made) in marks.items()],
     }
 
 
 def _text(
-    scorer: str,
-    workload: Path,
-    model: Path | None,
-    against: Path | None,
-    window: int,
-    verbose: bool,
+    run: "Run", scorer: str, text: str, path: Path, against: Path | None, window: int, verbose: bool,
     options: dict[str, Any],
-) -> dict[str, Any]:
+) -> dict[str, Any]:  # fmt: skip
     """A measurement on a text, of one model or of one against another, which is opened as its file says."""
-    from contextlib import ExitStack
-    from dataclasses import asdict
-
-    from slipstream import config
     from slipstream.bench.quality import catalog
+    from slipstream.bench.quality.cells import text_cell
+    from slipstream.bench.runner_lock import RunnerLock
+    from slipstream.bench.store import ResultStore
+    from slipstream.cli import measured
     from slipstream.cli.progress import Bar
     from slipstream.engine.tokenizer import LlamaTokenizer
-    from slipstream.models.embedded import embedded_model
 
-    text = shared.read_text(workload, "text")
-    path = model or config.load().model or embedded_model()
     files = [(against, options | {"kv_overrides": {}})] if against else []
-    with ExitStack() as stack, Bar("reading") as bar:
+    name, results = run.plan["text"], measured.store_file()
+    with RunnerLock(results), ResultStore.open(results) as store, ExitStack() as stack, Bar("reading") as bar:
         targets = [stack.enter_context(_open(file, window, verbose, how)) for file, how in [*files, (path, options)]]
         vocabularies = [LlamaTokenizer(target.model) for target in targets]
         if len({one.fingerprint for one in vocabularies}) > 1:
@@ -128,9 +178,14 @@ def _text(
             )
         tokens = vocabularies[0].encode_prompt(text)
         begin = vocabularies[0].begin_token if vocabularies[0].adds_begin else None
+        started, clock = time.time(), time.perf_counter()
         found = catalog.entry(scorer).load()(*targets, tokens, window, begin=begin, report=bar)
+        cell = text_cell(name, found, window, len(tokens), started, time.perf_counter() - clock)
+        store.begin(run)
+        store.append(run.id, replace(cell, arm=run.arms[0].name))
+        store.finish(run.id, "complete")
     full = {"against": against.name} if against else {}
-    return {"model": path.name, "scorer": scorer, **full, "text": workload.name, "window": window, **asdict(found)}
+    return {**full, "text": name, "window": window, **asdict(found)}
 
 
 def _open(path: Path, window: int, verbose: bool, options: dict[str, Any]) -> Any:

@@ -119,18 +119,35 @@ def _facts(session: Any) -> Any:
 
     header = session.header
     head = heads_of(header)
+    refusal, kept = _experts(header)
     shelf = Shelf.open(config.load().data_root.state, identity(header.path))
     made = {item.file for item in shelf.all() if item.file and Path(item.file).is_file()}
     return Facts(
         header.path.name,
         session.target.capabilities,
         (header.expert_count, header.experts_used),
-        f"{header.architecture}.expert_used_count",
+        refusal,
+        kept,
         (head.kind, head.usable, head.reason, head.needs),
         session.loop.sources,
         "; ".join(note for source, note in session.second_notes if source == "draft_model"),
         len(made),
     )
+
+
+def _experts(header: Any) -> tuple[str, Any]:
+    """Why a token can't use fewer experts, and the number that was kept, as its evidence."""
+    from slipstream import config
+    from slipstream.bench.expert_profile import kept
+    from slipstream.cli.experts import stored_profile
+    from slipstream.core.errors import RequestError
+    from slipstream.models.experts import experts_of
+
+    try:
+        experts = experts_of(header)
+    except RequestError as error:
+        return str(error), None
+    return "", kept(stored_profile(header, config.load())[1], experts)
 
 
 def _measure(session: Any) -> dict[str, Any]:

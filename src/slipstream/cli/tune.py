@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from slipstream.cli import options as shared
+from slipstream.cli import paired_options as asked_for
 
 DEFAULT_TASKS = ("edit", "chat")
 """The two ends: an answer that stands in the prompt, and one that doesn't."""
-OTHERS = 0.1
 
 
 def tune(
@@ -23,16 +23,17 @@ def tune(
         list[str] | None,
         typer.Option(help="Task class to be fast on, with a weight as edit=3; may be repeated. Default: edit, chat."),
     ] = None,
-    prompts: Annotated[
-        Path | None, typer.Option(help="JSON lines with turns or prompt, id and task. Default: the built-in set.")
-    ] = None,
+    workload: asked_for.Workload = None,
     max_tokens: Annotated[int, typer.Option("--max-tokens", "-n", help="Most tokens per answer.")] = 96,
     objective: Annotated[
         str, typer.Option(help="request: tokens over the time of a whole request; decode: over decoding alone.")
     ] = "request",
     variant: Annotated[
         list[Path] | None,
-        typer.Option(help="File of the same model in other weights that may stand in for it, or a folder of such."),
+        typer.Option(
+            help="Further file of the same model in other weights, or a folder of such. Those in the model's folder are"
+            " tried anyway; less precise ones only within a --quality-limit."
+        ),
     ] = None,
     draft_model: Annotated[
         list[Path] | None,
@@ -41,14 +42,16 @@ def tune(
     knob: Annotated[list[str] | None, typer.Option(help="Turn only this knob; may be repeated.")] = None,
     quality_limit: Annotated[
         list[str] | None,
-        typer.Option(help="Let settings join that change the output: perplexity=0.02 (a share), kl=0.01 (nats)."),
+        typer.Option(
+            help="Let settings join that may make the output worse: perplexity=0.02 (a share), kl=0.01 (nats a token),"
+            " score=0.05 (of right answers); may be repeated, and all must hold."
+        ),
     ] = None,
     text: Annotated[
         Path | None, typer.Option(help="Text that quality is measured on. Default: a built-in one.")
     ] = None,
-    others: Annotated[
-        float, typer.Option(help="CPU share of other processes above which an answer doesn't count.")
-    ] = OTHERS,
+    others: asked_for.Others = 0.1,
+    canary: asked_for.WithCanary = True,
     list_knobs: Annotated[
         bool, typer.Option("--list", help="Show the knobs and what would be tried, and stop.")
     ] = False,
@@ -58,7 +61,12 @@ def tune(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     context: shared.Context = None,
 ) -> int:
-    """Search for the fastest settings of a model here, with the same output; run and compare then use them."""
+    """Search for the fastest settings of a model here, with output no worse; run and compare then use them.
+
+    Settings are measured as they would be used, drafting and all, beside the default ones on the same prompts; what
+    wins is checked on prompts it wasn't chosen on. Other files of the model beside it join if they are more precise:
+    which one is fastest with drafts often isn't the one that is fastest without.
+    """
     from slipstream.cli import tune_table as table
     from slipstream.cli.tune_work import Asked, Work
     from slipstream.tune.quality_limit import limits_of
@@ -67,8 +75,8 @@ def tune(
     asked = Asked(
         model=model,
         seconds=60 * minutes,
-        tasks=tuple(task or ()) or (() if prompts else DEFAULT_TASKS),
-        prompts=prompts,
+        tasks=tuple(task or ()) or (() if workload else DEFAULT_TASKS),
+        workload=workload,
         max_tokens=max_tokens,
         figure="decode" if objective == "decode" else "request",
         variants=tuple(variant or ()),
@@ -78,6 +86,7 @@ def tune(
         text=text,
         others=others,
         context=context,
+        canary=canary,
     )
     work = Work.of(asked)
     for note in work.profiles.notes:
@@ -125,13 +134,14 @@ def _run(work: Any, again: bool, as_json: bool) -> int:
     if again:
         work.record.forget()
     elif work.record.known:
-        print(f"note: {work.record.known} launches of an interrupted search are taken over (--again)", file=sys.stderr)
+        print("note: an interrupted search is gone on with (--again starts anew)", file=sys.stderr)
     with RunnerLock(work.root.results / FILE), Bar("tuning") as bar:
         try:
             tuned = work.tune(_telling(bar, work.asked.seconds))
         except KeyboardInterrupt:
             tuned = None
     if tuned is None:
+        work.keep_part(started)
         print("interrupted: what was measured is kept; the same command goes on there", file=sys.stderr)
         if work.search and not as_json:
             table.show_rungs(work.search)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from slipstream.bench.store_rows import StoredRun
 from slipstream.profile import Profile, describe
 from slipstream.tune.command_line import command_line, shown
 from slipstream.tune.configuration import Configuration
@@ -16,7 +17,7 @@ from slipstream.tune.tuning import Tuned
 WIDTH = 140
 
 
-def show(work: Any, tuned: Tuned, run: str, profile: Profile, as_json: bool) -> None:
+def show(work: Any, tuned: Tuned, run: StoredRun, profile: Profile, as_json: bool) -> None:
     """The course of the search, the winner, what was not better, and the same for upstream."""
     words = upstream(work, profile)
     if as_json:
@@ -28,7 +29,9 @@ def show(work: Any, tuned: Tuned, run: str, profile: Profile, as_json: bool) -> 
     for line in left_out(work, tuned.search):
         print(line)
     options = ", ".join(describe(profile.options)) or "default"
-    print(f"Kept as the profile of {work.header.path.name} (run {run}): {options}.")
+    if run.suspect:
+        print(f"Suspect: {run.suspect}.")
+    print(f"Kept as the profile of {work.header.path.name} (run {run.id}): {options}.")
     print("run, compare and open use it; --no-profile leaves it out. The nearest that llama-server has:")
     print(f"  {shown(words)}")
 
@@ -97,10 +100,9 @@ def left_out(work: Any, search: Search) -> list[str]:
         lines.append(f"Not tried for lack of time (--minutes): {names}.")
     if search.race.thrown_away:
         lines.append(f"{search.race.thrown_away} launches were thrown away: the machine was unsteady.")
-    allowed = {variant.path for variant in work.at_hand.variants}
-    beside = [variant.path.name for variant in work.beside if variant.path not in allowed]
-    if beside:
-        lines.append(f"Other files of this model, which --variant lets join: {', '.join(beside)}.")
+    if work.worse:
+        names = ", ".join(header.path.name for header in work.worse)
+        lines.append(f"Less precise files of this model, which a --quality-limit lets join: {names}.")
     return lines
 
 
@@ -109,7 +111,7 @@ def upstream(work: Any, profile: Profile) -> list[str]:
     return command_line(str(work.header.path), profile.options, threads=work.threads, context=work.context)
 
 
-def as_dict(work: Any, tuned: Tuned, run: str, profile: Profile, words: Sequence[str]) -> dict[str, Any]:
+def as_dict(work: Any, tuned: Tuned, run: StoredRun, profile: Profile, words: Sequence[str]) -> dict[str, Any]:
     """Everything for programs."""
     search, found = tuned.search, tuned.check
     check = None
@@ -121,7 +123,8 @@ def as_dict(work: Any, tuned: Tuned, run: str, profile: Profile, words: Sequence
         }  # fmt: skip
     return {
         "model": work.header.path.name,
-        "run": run,
+        "run": run.id,
+        "suspect": run.suspect,
         "noise_floor": _floor(search) - 1,
         "seconds": search.race.spent,
         "rungs": [

@@ -5,45 +5,50 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass, field
-from importlib import resources
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from slipstream import config
-from slipstream.assembly.needs import memory_needed
 from slipstream.assembly.options import Options, model_options
+from slipstream.bench.cell import Cell
 from slipstream.bench.child import environment
-from slipstream.bench.child_arm import ChildArm
+from slipstream.bench.child_arm import CELL, OPENING, ChildArm
 from slipstream.bench.doubts import Limits
-from slipstream.bench.expert_quality import quality, window_of
 from slipstream.bench.garbage import doubt
 from slipstream.bench.schedule import Block
 from slipstream.bench.store import FILE, ResultStore, new_id
-from slipstream.bench.store_rows import StoredRun, WholeRun
-from slipstream.bench.workload import built_in, load, pick
-from slipstream.cli import options as shared
-from slipstream.core.errors import RequestError
+from slipstream.bench.store_rows import State, StoredRun, WholeRun
+from slipstream.bench.workload import Prompt, built_in, load, pick
+from slipstream.cli import measured
+from slipstream.cli.tune_quality import losses, markable, text_of
+from slipstream.core.errors import RequestError, SlipstreamError
 from slipstream.engine.build import engine_build
-from slipstream.host import attest, cpu, launch, memory
+from slipstream.host import cpu, launch
 from slipstream.host.fingerprint import fingerprint
 from slipstream.models.embedded import embedded_model
 from slipstream.models.gguf import Header, identity, read_header
 from slipstream.profile import Key, Profile, Profiles
 from slipstream.storage.root import DataRoot
-from slipstream.tune.configuration import Configuration
+from slipstream.tune.configuration import DEFAULT, Configuration
 from slipstream.tune.halving import Search
 from slipstream.tune.launches import launches
 from slipstream.tune.objective import Figure, weights_of
 from slipstream.tune.quality_limit import Losses, QualityLimit
-from slipstream.tune.record import Record, recorded
+from slipstream.tune.record import Record, cell_from_json, recorded
 from slipstream.tune.space import AtHand, Knob, knobs, opening
 from slipstream.tune.tuning import KIND, Task, Tuned, arms_of, claim_of, part, profile_of, race_of, tune
-from slipstream.tune.variants import beside, named
+from slipstream.tune.variants import beside, named, precise
 
-LONGEST_TEXT = 1024
-"""Tokens of context in which quality is measured: its windows are half as long."""
+AROUND = 0.02
+"""Share of the time for what is around the measuring: start, hashes, the store."""
+QUALITY = 0.3
+"""Share of the search's time after which no more quality is measured."""
+LONG_OPENING, LONG_CELL = 0.5, 0.1
+"""Shares of all the time that opening a model, and one answer, may take."""
+LEAST_SECONDS = 60.0
+"""That they have in any case."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +58,7 @@ class Asked:
     model: Path | None
     seconds: float
     tasks: tuple[str, ...]
-    prompts: Path | None
+    workload: Path | None
     max_tokens: int
     figure: Figure
     variants: tuple[Path, ...]
@@ -63,12 +68,15 @@ class Asked:
     text: Path | None
     others: float
     context: int | None
+    canary: bool
 
 
 @dataclass(slots=True)
 class Work:
-    """Everything that a tuning needs. `ground` are settings that all configurations share, `stored` is the profile that
-    is kept now, `base` what other commands decided of it."""
+    """Everything that a tuning needs. `stored` is the profile that is kept now, `base` what other commands decided of
+    it; `marked` are prompts whose answers can be marked, `worse` files of the model that only a limit lets join.
+
+    `run` names the search through all interruptions, `before` is the canary ahead of it."""
 
     asked: Asked
     root: DataRoot
@@ -81,9 +89,12 @@ class Work:
     profiles: Profiles
     stored: Profile | None
     base: Profile
-    beside: Sequence[Header]
-    search: Search | None = field(default=None, init=False)
+    worse: Sequence[Header]
+    marked: Sequence[Prompt]
     record: Record = field(init=False)
+    search: Search | None = field(default=None, init=False)
+    run: str = field(default="", init=False)
+    before: Cell | None = field(default=None, init=False)
 
     @classmethod
     def of(cls, asked: Asked) -> "Work":
@@ -92,12 +103,14 @@ class Work:
         header = read_header(asked.model or settings.model or embedded_model())
         processor, root = cpu.read(), settings.data_root
         near = beside(header)
+        files = {other.path.resolve(): other for other in (*near.variants, *named(header, asked.variants))}
+        worse = [] if asked.limits else [other for other in files.values() if not precise(header, other)]
         drafts = tuple(read_header(path.absolute()) for path in asked.drafts) or near.drafts
         at_hand = AtHand(
             cpu=processor,
             threads=settings.threads or processor.cores,
             header=header,
-            variants=named(header, asked.variants),
+            variants=tuple(other for other in files.values() if other not in worse),
             drafts=tuple(draft for draft in drafts if draft.path != settings.draft_model),
             draft_model=settings.draft_model is not None,
         )
@@ -108,10 +121,12 @@ class Work:
         profiles = Profiles.open(root.path / "state")
         stored = profiles.find(key, header.path)
         base = (stored or Profile(key=key, path=str(header.path.absolute()))).without(KIND)
-        tasks = _tasks(asked)
+        rows = load(asked.workload) if asked.workload else built_in()
+        tasks = _tasks(rows, asked.tasks)
+        marked = markable(rows, asked.limits["score"]) if "score" in asked.limits else []
         work = cls(
-            asked, root, header, key, at_hand, tasks, chosen, opening(at_hand, chosen), profiles, stored, base,
-            near.variants,
+            asked, root, header, key, at_hand, tasks, chosen, opening(at_hand, chosen), profiles, stored, base, worse,
+            marked,
         )  # fmt: skip
         work.record = Record(root.path / "state" / "tune" / f"{work._digest()}.jsonl")
         return work
@@ -141,45 +156,80 @@ class Work:
         """Measure, going on where an interrupted search stopped. Raises DegenerateObjective or StateFileError."""
         measure = launches(self._arm, Limits(others=self.asked.others, garbage=doubt))
         race = race_of(self.tasks, self.asked.figure, recorded(measure, self.record), self._pause, told)
+        self.run = self.record.answer(["run"], lambda: new_id(time.time()))
+        seconds = (1 - AROUND) * self.asked.seconds
+        if self.asked.canary:
+            told(0.0, "canary")
+            visit = self.record.answer(["canary"], self._canary)
+            self.before = cell_from_json(visit["cell"])
+            race.spent += visit["seconds"]
+            seconds -= visit["seconds"]  # for the one behind
         limit = QualityLimit(self.asked.limits, self._losses, {})
 
         def begun(search: Search) -> None:
             self.search = search
 
-        return tune(race, self.tasks, self.opening, self.asked.seconds, limit.admits, begun)
+        return tune(race, self.tasks, self.opening, seconds, limit.admits, begun)
 
-    def keep(self, tuned: Tuned, started: float) -> tuple[str, Profile]:
-        """Store run and profile; returns the run's name and the profile. The record has served its turn."""
-        run, race = new_id(started), tuned.search.race
-        build = engine_build()
-        models = {self.header.path.name: self.key.model}
-        whole = WholeRun(
-            run=StoredRun(
-                id=run,
-                kind=KIND,
-                started=started,
-                arguments=launch.arguments(sys.argv),
-                arms=arms_of(race, self.settings),
-                plan={
-                    "tasks": {task.name: task.weight for task in self.tasks},
-                    "held": [prompt.id for task in self.tasks for prompt in task.held],
-                    "figure": self.asked.figure,
-                },
-                attestation=attest.read(engine=build.build_id, system_info=build.system_info, models=models).to_json(),
-                state="complete",
-                ended=time.time(),
-            ),
-            cells=tuple(race.cells),
-            claims=(claim_of(tuned.check, run, self.asked.figure),) if tuned.check else (),
-        )
+    def keep(self, tuned: Tuned, started: float) -> tuple[StoredRun, Profile]:
+        """Store run and profile; returns both. The record has served its turn."""
         with ResultStore.open(self.root.results / FILE) as store:
-            store.add(whole)
-        others = (*self.at_hand.variants, *self.at_hand.drafts)
-        files = {str(other.path): identity(other.path) for other in others}
-        profile = profile_of(tuned, self.base, files, run, started)
+            run, cells = self._run(started, "complete"), list(self._cells())
+            if self.before:
+                with ExitStack() as opened:
+                    canary = measured.canary(opened)
+                    cells.append(canary.after())
+                    run = replace(run, suspect=canary.doubt(self.before, cells[-1], store.canaries(run)))
+            claims = (claim_of(tuned.check, run.id, self.asked.figure),) if tuned.check else ()
+            store.add(WholeRun(run=run, cells=tuple(cells), claims=claims))
+            for earlier in store.runs(KIND):
+                if earlier.id != run.id and earlier.plan.get("search") == self.run and not earlier.retracted:
+                    store.retract(earlier.id, f"it was gone on with: run {run.id} holds its cells")
+        profile = profile_of(tuned, self.base, self._files(), run.id, started)
         self.profiles.save(profile)
         self.record.forget()
         return run, profile
+
+    def keep_part(self, started: float) -> None:
+        """Store what an interrupted search measured; the run that goes on with it will hold it too."""
+        if self.search and self.search.race.cells:
+            with ResultStore.open(self.root.results / FILE) as store:
+                store.add(WholeRun(run=self._run(started, "interrupted"), cells=self._cells()))
+
+    def _run(self, started: float, state: State) -> StoredRun:
+        assert self.search is not None
+        files = {str(self.header.path): self.key.model, **self._files()}
+        return StoredRun(
+            id=new_id(started),
+            kind=KIND,
+            started=started,
+            arguments=launch.arguments(sys.argv),
+            arms=arms_of(self.search.race, self.settings),
+            plan={
+                "search": self.run,
+                "tasks": {task.name: task.weight for task in self.tasks},
+                "held": [prompt.id for task in self.tasks for prompt in task.held],
+                "figure": self.asked.figure,
+            },
+            attestation=measured.attestation({Path(file).name: name for file, name in files.items()}),
+            state=state,
+            ended=time.time(),
+        )
+
+    def _cells(self) -> tuple[Cell, ...]:
+        assert self.search is not None
+        return (*((self.before,) if self.before else ()), *self.search.race.cells)
+
+    def _files(self) -> dict[str, str]:
+        """Identities of the other files that settings may name, by path."""
+        others = (*self.at_hand.variants, *self.at_hand.drafts)
+        return {str(other.path): identity(other.path) for other in others}
+
+    def _canary(self) -> dict[str, Any]:
+        begin = time.monotonic()
+        with ExitStack() as opened:
+            cell = measured.canary(opened).before()
+        return {"cell": asdict(cell), "seconds": time.monotonic() - begin}
 
     def _arm(self, configuration: Configuration) -> ChildArm:
         prompts = {prompt.id: prompt for task in self.tasks for prompt in (*task.chosen, *task.held)}
@@ -189,7 +239,12 @@ class Work:
             told = {"arm": configuration.name, "repetition": block.repetition, "prompts": chosen}
             return {**told, "settings": self.settings(configuration)}
 
-        return ChildArm([sys.executable, "-m", "slipstream", "worker"], environment({}), job, self.root.tmp)
+        # What takes so long can't be compared in the time there is.
+        longest = [max(LEAST_SECONDS, share * self.asked.seconds) for share in (LONG_OPENING, LONG_CELL)]
+        return ChildArm(
+            [sys.executable, "-m", "slipstream", "worker"], environment({}), job, self.root.tmp,
+            opening=min(OPENING, longest[0]), cell=min(CELL, longest[1]),
+        )  # fmt: skip
 
     def _pause(self, seconds: float) -> None:
         """Let the machine come to rest; on the way through a record there is nothing to wait for."""
@@ -197,54 +252,46 @@ class Work:
             time.sleep(seconds)
 
     def _losses(self, configuration: Configuration) -> Losses:
-        """Of the lossy part of a configuration, on a text, beside the default settings."""
-        found: Losses = self.record.answer(["quality", configuration.options], lambda: self._measured(configuration))
+        """Of the lossy part of a configuration, beside the default settings. Nothing where too much time went by for
+        it: what isn't measured doesn't join."""
+        assert self.search is not None
+        race = self.search.race
+        if race.spent > QUALITY * self.search.until:
+            return {}
+        race.told(race.spent, f"quality, {configuration.name}")
+
+        def find() -> dict[str, Any]:
+            begin = time.monotonic()
+            both = self.settings(DEFAULT), self.settings(configuration)
+            try:
+                found = losses(self.asked.limits, *both, text_of(self.asked.text), self.marked)
+            except SlipstreamError as error:
+                print(f"note: quality of {configuration.name}: {error}", file=sys.stderr)
+                found = {}
+            return {"losses": found, "seconds": time.monotonic() - begin}
+
+        value = self.record.answer(["quality", configuration.options], find)
+        race.spent += value["seconds"]
+        found: Losses = value["losses"]
         return found
-
-    def _measured(self, configuration: Configuration) -> dict[str, float]:
-        from slipstream.engine.target import LlamaTarget
-        from slipstream.engine.tokenizer import LlamaTokenizer
-
-        text = shared.read_text(self.asked.text, "text") if self.asked.text else _sample()
-        both = [self._opened({}), self._opened(configuration.options)]
-        needed = memory_needed(self.header, both[0].context_length, output_rows=both[0].output_rows)
-        needed.require(memory.read().available - needed.total, f"{self.header.path.name}, opened twice,")
-        with ExitStack() as stack:
-            full, reduced = (stack.enter_context(closing(LlamaTarget.open(options))) for options in both)
-            tokenizer = LlamaTokenizer(full.model)
-            tokens = tokenizer.encode_prompt(text)
-            begin = tokenizer.begin_token if tokenizer.adds_begin else None
-            window = window_of(tokens, full.context_length)
-            plain, changed = (quality(target, full, tokens, window, begin) for target in (full, reduced))
-        return {"perplexity": changed["perplexity"] / plain["perplexity"] - 1, "kl": changed["divergence"]}
-
-    def _opened(self, options: Mapping[str, Any]) -> Any:
-        names = ("key_type", "value_type", "kv_overrides")
-        given = {name: value for name, value in {**self.base.options, **options}.items() if name in names}
-        asked = Options(context_length=min(self.context, LONGEST_TEXT), **given)
-        return model_options(asked, config.load(), self.header, self.threads)
 
     def _digest(self) -> str:
         """A name for this very search: with anything else, other launches would follow."""
         prompts = [[task.name, task.weight, *map(asdict, (*task.chosen, *task.held))] for task in self.tasks]
         facts = [
-            asdict(self.key), self.settings(Configuration()), [one.key for one in self.opening], prompts,
+            asdict(self.key), self.settings(DEFAULT), [one.key for one in self.opening], prompts,
             self.asked.seconds, self.asked.figure, dict(self.asked.limits), str(self.asked.text), self.asked.others,
+            self.asked.canary,
         ]  # fmt: skip
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
 
 
-def _tasks(asked: Asked) -> list[Task]:
+def _tasks(rows: Sequence[Prompt], wanted: Sequence[str]) -> list[Task]:
     """The task classes that were asked for; of a file without any named, those with prompts enough."""
-    rows = load(asked.prompts) if asked.prompts else built_in()
-    weights = weights_of(asked.tasks)
+    weights = weights_of(wanted)
     if not weights:
         counts = [row.task for row in rows]
         weights = {name: 1.0 for name in dict.fromkeys(counts) if counts.count(name) > 1}
     if not weights:
         raise RequestError("no task has two prompts", hint="one is chosen on, another one checked on")
     return [part(name, weight, pick(rows, [name])) for name, weight in weights.items()]
-
-
-def _sample() -> str:
-    return resources.files("slipstream.bench").joinpath("sample.txt").read_text("utf-8")

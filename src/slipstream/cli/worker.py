@@ -32,7 +32,8 @@ def worker(job: Annotated[Path, typer.Argument(help="JSON: arm, settings, repeti
         stage = Stage(session, load=Sentinel())
         arm = SessionArm(name, stage, arm_settings.generation(settings))
         stage.warm_up()
-        _say("ready", session.header.path.name)
+        curve = session.keep.curve
+        _say("ready", {"model": session.header.path.name, "curve": curve.table if curve else None})
         for prompt in prompts:
             if os.getppid() != parent:
                 return 1  # nobody is left to listen

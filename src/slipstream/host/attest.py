@@ -68,7 +68,7 @@ class Attestation:
         """Raises KeyError or TypeError for anything that `to_json` didn't write."""
         given = dict(value)
         layout = given["topology"]
-        nodes = tuple(Node(**node) for node in layout["nodes"])
+        nodes = None if layout["nodes"] is None else tuple(Node(**node) for node in layout["nodes"])
         given["topology"] = Topology(nodes, layout["balancing"], layout["threads_per_core"])
         given["power"], given["pages"] = Power(**given["power"]), Pages(**given["pages"])
         for name in ("instruction_sets", "argv", "load"):

@@ -29,7 +29,7 @@ def differences(before: Attestation, after: Attestation) -> tuple[str, ...]:
         for name in dict.fromkeys((*ours, *theirs))
         if name not in STATE and ours.get(name) != theirs.get(name)
     ]
-    layouts = [[(node.number, node.cpus, node.total) for node in one.topology.nodes] for one in (before, after)]
+    layouts = [[(node.number, node.cpus, node.total) for node in one.topology.nodes or ()] for one in (before, after)]
     if layouts[0] != layouts[1]:
         found.append(f"NUMA nodes: {len(layouts[0])} of them, then {len(layouts[1])}, or of other sizes")
     return (*found, *_happened(before, after))

@@ -12,12 +12,12 @@ FOLDER = "sys/kernel/mm"
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """`transparent` and `defrag` are the chosen modes, such as "madvise"; None if not readable. `reserved` counts huge
-    pages set aside at boot or later, by page size in kB; sizes without any are left out."""
+    """`transparent` and `defrag` are the chosen modes, such as "madvise". `reserved` counts huge pages that were set
+    aside at boot or later, by page size in kB. None: not readable."""
 
     transparent: str | None
     defrag: str | None
-    reserved: Mapping[str, int]
+    reserved: Mapping[str, int] | None
 
 
 def read(root: Path = Path("/")) -> Pages:
@@ -25,9 +25,9 @@ def read(root: Path = Path("/")) -> Pages:
     reserved = {}
     for folder in sorted((root / FOLDER / "hugepages").glob("hugepages-*kB")):
         count = read_text(folder / "nr_hugepages") or ""
-        if count.isdigit() and int(count):
+        if count.isdigit():
             reserved[folder.name.removeprefix("hugepages-").removesuffix("kB")] = int(count)
-    return Pages(_chosen(root, "enabled"), _chosen(root, "defrag"), reserved)
+    return Pages(_chosen(root, "enabled"), _chosen(root, "defrag"), reserved or None)
 
 
 def _chosen(root: Path, name: str) -> str | None:

@@ -16,14 +16,14 @@ NUMBERED = re.compile(r"(cpu|policy)\d+")
 
 @dataclass(frozen=True, slots=True)
 class Power:
-    """`governors`, `energy_preferences` and `caps_mhz` count cores by value: {"performance": 96}; empty where the
-    kernel doesn't say (a virtual machine mostly). `temperature` is the hottest CPU sensor in degrees Celsius,
-    `throttled` the throttling events that the cores count since boot. None: not readable."""
+    """`governors`, `energy_preferences` and `caps_mhz` count cores by value: {"performance": 96}. `temperature` is the
+    hottest CPU sensor in degrees Celsius, `throttled` the throttling events that the cores count since boot. None: not
+    readable (in a virtual machine mostly)."""
 
     driver: str | None
-    governors: Mapping[str, int]
-    energy_preferences: Mapping[str, int]
-    caps_mhz: Mapping[str, int]
+    governors: Mapping[str, int] | None
+    energy_preferences: Mapping[str, int] | None
+    caps_mhz: Mapping[str, int] | None
     boost: bool | None
     temperature: float | None
     throttled: int | None
@@ -34,10 +34,10 @@ def read(root: Path = Path("/")) -> Power:
     drivers = _counts(root, "cpufreq/scaling_driver")
     caps = _counts(root, "cpufreq/scaling_max_freq")
     return Power(
-        driver=next(iter(drivers), None),
+        driver=next(iter(drivers or ()), None),
         governors=_counts(root, "cpufreq/scaling_governor"),
         energy_preferences=_counts(root, "cpufreq/energy_performance_preference"),
-        caps_mhz={str(int(khz) // 1000): count for khz, count in caps.items() if khz.isdigit()},
+        caps_mhz={str(int(khz) // 1000): count for khz, count in caps.items() if khz.isdigit()} if caps else None,
         boost=_boost(root),
         temperature=_temperature(root),
         throttled=_throttled(root),
@@ -48,9 +48,9 @@ def _cores(root: Path) -> Iterator[Path]:
     return (path for path in sorted((root / CPUS).glob("cpu[0-9]*")) if NUMBERED.fullmatch(path.name))
 
 
-def _counts(root: Path, name: str) -> dict[str, int]:
+def _counts(root: Path, name: str) -> dict[str, int] | None:
     found = Counter(text for core in _cores(root) if (text := read_text(core / name)))
-    return dict(sorted(found.items()))
+    return dict(sorted(found.items())) or None
 
 
 def _boost(root: Path) -> bool | None:

@@ -25,7 +25,7 @@ class Topology:
     """`balancing`: the kernel moves pages after the threads that use them, which disturbs a decode. `threads_per_core`
     is 2 where SMT is on. None: not readable."""
 
-    nodes: tuple[Node, ...]
+    nodes: tuple[Node, ...] | None
     balancing: bool | None
     threads_per_core: int | None
 
@@ -35,7 +35,7 @@ def read(root: Path = Path("/")) -> Topology:
     folders = [path for path in (root / NODES).glob("node[0-9]*") if path.name[4:].isdigit()]
     balancing = read_text(root / "proc/sys/kernel/numa_balancing")
     return Topology(
-        nodes=tuple(_node(path) for path in sorted(folders, key=lambda path: int(path.name[4:]))),
+        nodes=tuple(_node(path) for path in sorted(folders, key=lambda path: int(path.name[4:]))) or None,
         balancing=balancing != "0" if balancing else None,
         threads_per_core=_threads_per_core(root),
     )

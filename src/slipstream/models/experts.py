@@ -71,7 +71,8 @@ def require(experts: Experts, count: int, *, force: bool = False) -> Limit:
     """The limit of a count that is to be used. RequestError if it is blocked and not forced."""
     found = limit(experts, count)
     if found.verdict == "blocked" and not force:
-        raise RequestError(found.reason, hint="use more, or insist with --force")
+        insist = f"slipstream experts --force, elsewhere --override-kv {experts.key}=int:{count}"
+        raise RequestError(found.reason, hint=f"use more, or insist: {insist}")
     return found
 
 

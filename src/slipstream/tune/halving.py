@@ -6,7 +6,7 @@ beside itself with single changes turned back.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import harmonic_mean
 
@@ -16,6 +16,8 @@ from slipstream.tune.quality_limit import Judgement
 from slipstream.tune.race import Race
 
 NOISE_LAUNCHES = 4
+NOISE = 0.2
+"""Share of the search's time that the noise floor may take: every anchor adds to it later."""
 MOST_KEPT = 8
 UNIONS = 4
 """Configurations and unions that go on from the first rung; half as many from each that follows."""
@@ -69,30 +71,49 @@ class Search:
     def run(self, opening: Sequence[Configuration]) -> Configuration:
         """The best configuration. Raises DegenerateObjective."""
         self.opening = alive = self._admitted(opening)
-        self.race.measure_noise(self._some(1), NOISE_LAUNCHES)
-        best: list[Configuration] = []
+        noise = self.race.spent + NOISE * (self.until - self.race.spent)
+        self.race.measure_noise(self._some(1), NOISE_LAUNCHES, noise)
         for number in range(MOST_RUNGS):
             first = self.race.spent + FIRST_RUNG * (self.until - self.race.spent)
             until = first if number == 0 else self.until - self._reserve(alive)
             ranked = self._rung(f"rung {number + 1}", number, alive, until)
+            if number == 0 and self.untried and ranked and self._ties(DEFAULT, ranked[0]):
+                # There is nothing yet to keep the time for.
+                ranked = self._best_first([*ranked, *self._rung("rung 1, the rest", 0, self.untried, self.until)])
             if not ranked:
                 break
             self.choice = DEFAULT if self._ties(DEFAULT, ranked[0]) else ranked[0]
-            best = ranked
             kept = ranked[: max(1, min(MOST_KEPT >> number, len(ranked) // 2))]
             kept = [one for one in kept if self.race.score(one) > -self._floor(one)]
             unions = self._admitted(self._unions(ranked)[: max(1, UNIONS >> number)])
             if not kept or (len(ranked) == 1 and not unions):
                 break
             alive = [*unions, *kept]
+        self._look_at_the_rest()
         if not self._simplify():
-            self.choice = self._simplest([self.choice, *best])
+            self.choice = self._simplest()
         return self.choice
 
     @property
     def untried(self) -> list[Configuration]:
         """What time was too short for."""
         return [one for one in self.opening if self._new(one)]
+
+    def _look_at_the_rest(self) -> None:
+        """What the first rung had no time for, if the others left some: it may beat the choice, or join it."""
+        until = self.until - self._reserve([self.choice])
+        ranked = self._rung("what was left", 0, self.untried, until)
+        better = [one for one in ranked if self.race.score(one) > self._floor(one)]
+        if not better:
+            return
+        rivals = (self.choice, better[0].joined(self.choice)) if self.choice.choices else ()
+        others = self._admitted([one for one in rivals if one is not None])
+        ranked = self._rung("the best of it", SIMPLIFYING, [better[0], *others], until) or better
+        if not self._ties(self.choice, ranked[0]):
+            self.choice = ranked[0]
+
+    def _best_first(self, configurations: Iterable[Configuration]) -> list[Configuration]:
+        return sorted(configurations, key=lambda one: -self.race.score(one))
 
     def _new(self, configuration: Configuration) -> bool:
         found = self.race.entry(configuration)
@@ -110,8 +131,7 @@ class Search:
             done = self.race.run(done, self._some(count), until)
             measured |= {one.key for one in done}
         tried = [one for one in candidates if one.key in measured]
-        ranked = sorted(tried, key=lambda one: -self.race.score(one))
-        ranked = [one for one in ranked if not self.race.entry(one).reason]
+        ranked = self._best_first(one for one in tried if not self.race.entry(one).reason)
         if tried:
             self.rungs.append(self._table(name, count, launches, tried, ranked))
         return ranked
@@ -147,8 +167,8 @@ class Search:
         most = max(alive, key=lambda one: len(one.choices), default=DEFAULT)
         simpler = [most.without(choice) for choice in most.choices]
         prompts = 2**SIMPLIFYING * len(self.prompts)
-        # An anchor more, to begin with.
-        return self.race.cost([most, *simpler, DEFAULT], prompts) if len(simpler) > 1 else 0.0
+        # An anchor more, to begin with; and what is left without all that wasn't missed.
+        return self.race.cost([most, *simpler, DEFAULT, most, most], prompts) if len(simpler) > 1 else 0.0
 
     def _simplify(self) -> bool:
         """Take the changes that bring nothing out of the choice: it is measured beside itself with each turned back,
@@ -173,9 +193,12 @@ class Search:
             # Each can stand in for another: they go one at a time.
         return True
 
-    def _simplest(self, ranked: Sequence[Configuration]) -> Configuration:
-        """Of those that can't be told from the best, and the default settings, the one with the fewest changes."""
-        tied = [one for one in (DEFAULT, *ranked) if self._ties(one, ranked[0])]
+    def _simplest(self) -> Configuration:
+        """Of the choice, all that was measured with fewer changes of it, and the default settings, the simplest that
+        can't be told from the choice."""
+        measured = [entry.configuration for entry in self.race.entries.values() if entry.launches and not entry.reason]
+        fewer = [one for one in measured if all(choice in self.choice.choices for choice in one.choices)]
+        tied = [one for one in (DEFAULT, self.choice, *fewer) if self._ties(one, self.choice)]
         return min(tied, key=lambda one: (len(one.choices), -self.race.score(one)))
 
     def _ties(self, one: Configuration, best: Configuration) -> bool:

@@ -25,10 +25,12 @@ def launches(arms: Arms, limits: Limits, clock: Callable[[], float] = time.monot
         nonlocal count
         count += 1
         begin = clock()
+        opened = begin
         cells: list[Cell] = []
         arm = arms(configuration)
         try:
             arm.start(Block(count, configuration.name, 0, tuple(prompt.id for prompt in prompts)))
+            opened = clock()
             for prompt in prompts:
                 cell = replace(arm.measure(prompt, 0), arm=configuration.name, block=count)
                 cells.append(judged(cell, limits))
@@ -38,6 +40,6 @@ def launches(arms: Arms, limits: Limits, clock: Callable[[], float] = time.monot
                 cells.append(replace(failed, status="failed", reason=error.message))
         finally:
             arm.stop()
-        return Launch(tuple(cells), clock() - begin)
+        return Launch(tuple(cells), clock() - begin, opened - begin)
 
     return launch

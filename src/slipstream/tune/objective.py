@@ -92,7 +92,7 @@ def weights_of(texts: Sequence[str]) -> dict[str, float]:
 def require_real(cells: Sequence[Cell]) -> None:
     """Refuse to optimise what no engine gives. Raises DegenerateObjective for a launch of the default settings in which
     every answer is garbage or missing, answers have no tokens, or every prompt comes out at exactly the same speed."""
-    hint = "look at the answers with slipstream run, or give other prompts with --prompts"
+    hint = "look at the answers with slipstream run, or give other prompts with --workload"
     good = [cell for cell in cells if cell.status == "ok"]
     if not good and not any(cell.status == "tainted" for cell in cells):
         why = next((cell.reason for cell in cells if cell.reason), "there are none")

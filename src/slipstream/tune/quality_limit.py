@@ -1,4 +1,10 @@
-"""How much worse the output may get for speed: a limit on perplexity, or on the divergence of its predictions."""
+"""How much worse the output may get for speed: a limit on perplexity, on the divergence of predictions, on the share of
+right answers.
+
+Without a limit nothing joins that makes output worse. The reference is the model file that is tuned: a more precise
+file of the same model is never worse and needs no limit, a less precise one is measured against it like any other
+setting that changes the output. So the most precise file at hand is the one to name where quality is to be limited.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +15,7 @@ from slipstream.tune.configuration import Configuration
 FIGURES: Mapping[str, str] = {
     "perplexity": "most that perplexity on a text may rise, as a share: 0.02 is two percent",
     "kl": "most divergence of the next-token distribution from the default's, in nats a token",
+    "score": "most that the share of right answers may fall (0.05 is one in 20), by the workload's answers and tests",
 }
 """What can be limited. A loss is 0 for the default settings and larger for worse output."""
 

@@ -24,10 +24,12 @@ BUSY = "other work on the machine disturbs every measurement: try again when it 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """One configuration opened afresh and run through some prompts: a cell each, and the seconds it all took."""
+    """One configuration opened afresh and run through some prompts: a cell each, the seconds it all took, and those of
+    them that went by before the first prompt."""
 
     cells: tuple[Cell, ...]
     seconds: float
+    opening: float = 0.0
 
 
 class Measure(Protocol):
@@ -40,12 +42,14 @@ class Measure(Protocol):
 @dataclass(slots=True)
 class Entry:
     """What is known of a configuration: ratios to the anchors beside it by prompt, one a launch; `reason` says why it
-    is out of the race, "" if it is not. `seconds` is what its last launch took for a prompt, opening included."""
+    is out of the race, "" if it is not. `opening` and `answering` are the seconds that its last launch took to open and
+    for a prompt."""
 
     configuration: Configuration
     ratios: dict[str, list[float]] = field(default_factory=dict)
     launches: int = 0
-    seconds: float = 0.0
+    opening: float = 0.0
+    answering: float = 0.0
     reason: str = ""
 
 
@@ -61,6 +65,8 @@ class Race:
     noise: Noise = field(default_factory=Noise)
     entries: dict[str, Entry] = field(default_factory=dict)
     spent: float = 0.0
+    first_opening: float = 0.0
+    """The most seconds that a configuration took to open: at first sight its verify-cost curve is measured."""
     thrown_away: int = 0
     cells: list[Cell] = field(default_factory=list)
     _seen: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -78,10 +84,13 @@ class Race:
             return 0.0
         return math.log(self.objective.score(found.ratios)) if found.launches and not found.reason else -math.inf
 
-    def measure_noise(self, prompts: Sequence[Prompt], launches: int) -> None:
+    def measure_noise(self, prompts: Sequence[Prompt], launches: int, until: float = math.inf) -> None:
         """The default settings again and again: the first launch only warms caches and measures what is kept of a
-        model; the others tell how far equals come apart. Raises DegenerateObjective."""
+        model; the others, two at least and no more than end before `until`, tell how far equals come apart. Raises
+        DegenerateObjective."""
         for number in range(launches + 1):
+            if number > 2 and self.spent + self.cost([DEFAULT], len(prompts), anchors=0) > until:
+                break
             earlier = self._last
             self._anchor(prompts, f"noise floor, {number} of {launches}", fresh=True)
             if number > 1 and earlier is not None and self._last is not None:
@@ -99,22 +108,31 @@ class Race:
         """One launch of each candidate on these prompts, in groups between anchors. Returns those that were measured:
         what would not end before `spent` reaches `until` is left alone."""
         done: list[Configuration] = []
-        for start in range(0, len(candidates), GROUP):
-            group = [one for one in candidates[start : start + GROUP] if not self.entry(one).reason]
-            if self.spent + self.cost(group, len(prompts)) > until:
+        left = [one for one in candidates if not self.entry(one).reason]
+        while left:
+            count = min(GROUP, len(left))
+            while count and self.spent + self.cost(left[:count], len(prompts)) > until:
+                count -= 1
+            if not count:
                 break
-            self._group(group, prompts)
+            group, left = left[:count], left[count:]
+            self._group(group, prompts, until)
             done += group
         return done
 
-    def cost(self, candidates: Sequence[Configuration], prompts: int) -> float:
-        """Seconds that a launch of each takes on so many prompts, about, with an anchor behind every group. What was
-        never launched counts as the default settings do."""
-        anchor = self.entry(DEFAULT).seconds
-        launches = [self.entry(one).seconds or anchor for one in candidates]
-        return prompts * (sum(launches) + anchor * math.ceil(len(launches) / GROUP))
+    def cost(self, candidates: Sequence[Configuration], prompts: int, anchors: int | None = None) -> float:
+        """Seconds that a launch of each takes on so many prompts, about, with an anchor behind every group, or so many
+        `anchors`. What was never launched is taken to answer as the default settings do, and to open as slowly as
+        anything did."""
+        if anchors is None:
+            anchors = math.ceil(len(candidates) / GROUP)
+        default = self.entry(DEFAULT)
+        found = [self.entry(one) for one in candidates]
+        openings = sum(one.opening if one.answering else self.first_opening for one in found)
+        answers = sum(one.answering or default.answering for one in found)
+        return openings + prompts * answers + anchors * (default.opening + prompts * default.answering)
 
-    def _group(self, group: Sequence[Configuration], prompts: Sequence[Prompt]) -> None:
+    def _group(self, group: Sequence[Configuration], prompts: Sequence[Prompt], until: float) -> None:
         for attempt in range(ATTEMPTS):
             before = self._anchor(prompts, "default settings")
             launches = [(one, self._launch(one, prompts, before)) for one in group if not self.entry(one).reason]
@@ -129,10 +147,11 @@ class Race:
                     self._take(one, self.pairs(launch, before, after, number / (len(launches) + 1)))
                 return
             self.thrown_away += len(launches)
-            if attempt + 1 < ATTEMPTS:
-                self.pause(PAUSE)
-                self.spent += PAUSE
-                self._last = None
+            if attempt + 1 == ATTEMPTS or self.spent + PAUSE + self.cost(group, len(prompts)) > until:
+                break
+            self.pause(PAUSE)
+            self.spent += PAUSE
+            self._last = None
         for one in (one for one, _ in launches if not self.entry(one).reason):
             self.entry(one).reason = "the machine was unsteady: the default settings beside it didn't hold their speed"
 
@@ -187,7 +206,8 @@ class Race:
         entry = self.entry(configuration)
         launch = self.measure(entry.configuration, prompts)
         self.spent += launch.seconds
-        entry.seconds = launch.seconds / len(prompts)
+        entry.opening, entry.answering = launch.opening, (launch.seconds - launch.opening) / len(prompts)
+        self.first_opening = max(self.first_opening, launch.opening)
         for cell in launch.cells:
             self.cells.append(replace(cell, repetition=self._seen[cell.arm, cell.prompt]))
             self._seen[cell.arm, cell.prompt] += 1

@@ -83,17 +83,22 @@ class Record:
             raise state_error("written", self.path, error) from error
 
 
+def cell_from_json(value: Any) -> Cell:
+    """The cell of its own `asdict`."""
+    return Cell(**{**value, "token_ids": tuple(value["token_ids"])})
+
+
 def recorded(measure: Measure, record: Record) -> Measure:
     """The same, asking the record first."""
 
     def launch(configuration: Configuration, prompts: Sequence[Prompt]) -> Launch:
         def find() -> Any:
             found = measure(configuration, prompts)
-            return {"seconds": found.seconds, "cells": [asdict(cell) for cell in found.cells]}
+            return {"seconds": found.seconds, "opening": found.opening, "cells": [asdict(cell) for cell in found.cells]}
 
         question = ["launch", configuration.options, [prompt.id for prompt in prompts]]
         value = record.answer(question, find)
-        cells = tuple(Cell(**{**cell, "token_ids": tuple(cell["token_ids"])}) for cell in value["cells"])
-        return Launch(cells, value["seconds"])
+        cells = tuple(cell_from_json(cell) for cell in value["cells"])
+        return Launch(cells, value["seconds"], value["opening"])
 
     return launch

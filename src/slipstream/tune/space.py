@@ -8,6 +8,7 @@ from typing import Literal
 from slipstream.host.cpu import Cpu
 from slipstream.models.gguf import Header
 from slipstream.tune.configuration import Choice, Configuration
+from slipstream.tune.variants import precise
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,8 @@ class AtHand:
 class Knob:
     """`choices` gives the values beside the default. `needs` is what a change takes: another process, because threads
     and memory are placed once, or only another load. `moves` is what it can make faster: "prefill" leaves decoding as
-    it is. `lossy` values change the output and need a limit on quality."""
+    it is. `lossy` values change the output and need a limit on quality; where only some values of a knob do, those
+    say so themselves."""
 
     name: str
     purpose: str
@@ -39,16 +41,17 @@ class Knob:
 
 def _files(here: AtHand) -> Iterable[Choice]:
     for header in here.variants:
-        yield Choice("file", header.path.name, {"model": str(header.path)})
+        lossy = not precise(here.header, header)
+        yield Choice("file", header.path.name, {"model": str(header.path)}, lossy)
 
 
 def _drafting(here: AtHand) -> Iterable[Choice]:
+    for header in here.drafts:
+        yield Choice("drafting", f"draft model {header.path.name}", {"draft_model": str(header.path)})
     yield Choice("drafting", "no drafting", {"drafters": []})
     yield Choice("drafting", "prompt lookup alone", {"drafters": ["prompt_lookup"]})
     if here.draft_model:
         yield Choice("drafting", "suffix alone", {"drafters": ["suffix"]})
-    for header in here.drafts:
-        yield Choice("drafting", f"draft model {header.path.name}", {"draft_model": str(header.path)})
 
 
 def _threads(here: AtHand) -> Iterable[Choice]:
@@ -98,7 +101,7 @@ def _experts(here: AtHand) -> Iterable[Choice]:
 
 
 KNOBS = (
-    Knob("file", "another quantization of the model, where one was named", _files),
+    Knob("file", "the model in other weights, more precise unless quality is limited", _files),
     Knob("drafting", "who drafts", _drafting),
     Knob("threads", "threads of one-token and of wider passes", _threads, needs="process"),
     Knob("numa", "placement on NUMA nodes", _numa, needs="process"),
@@ -112,7 +115,9 @@ KNOBS = (
 """In the order of what they usually bring: the first are tried first where time is short."""
 
 JOINT = ("file", "drafting")
-"""Tried in every combination: the best file for plain decoding is often not the best one under speculation."""
+"""Tried together from the start: the best file for plain decoding is often not the best one under speculation. Every
+file is measured with the default drafting, which is as good as none where it doesn't pay; beyond that, what a draft
+model is worth depends on the file that verifies."""
 
 
 def knobs(*, lossy: bool, prefill: bool, only: Sequence[str] = ()) -> list[Knob]:
@@ -125,13 +130,15 @@ def knobs(*, lossy: bool, prefill: bool, only: Sequence[str] = ()) -> list[Knob]
 
 
 def opening(here: AtHand, chosen: Sequence[Knob]) -> list[Configuration]:
-    """What is tried first: every single change, and every combination of the joint knobs, in the table's order."""
-    choices = {knob.name: [replace(one, lossy=knob.lossy) for one in knob.choices(here)] for knob in chosen}
+    """What is tried first, in the table's order: every single change, and every file with every draft model."""
+    choices = {
+        knob.name: [replace(one, lossy=knob.lossy or one.lossy) for one in knob.choices(here)] for knob in chosen
+    }
     configurations: list[Configuration] = []
     for name, values in choices.items():
         configurations += [Configuration((choice,)) for choice in values]
         if name == JOINT[-1]:
             pairs = product(*(choices.get(joint, []) for joint in JOINT))
-            configurations += [Configuration(pair) for pair in pairs]
+            configurations += [Configuration(pair) for pair in pairs if "draft_model" in pair[1].options]
     unique = {configuration.key: configuration for configuration in reversed(configurations)}
     return [one for one in configurations if unique[one.key] is one]

@@ -54,7 +54,7 @@ def part(name: str, weight: float, prompts: Sequence[Prompt]) -> Task:
     if not held:
         raise RequestError(
             f"task {name!r} has one prompt: a winner must be checked on another",
-            hint="give more prompts with --prompts, or leave the task out",
+            hint="give more prompts with --workload, or leave the task out",
         )
     by_id = {prompt.id: prompt for prompt in prompts}
     return Task(name, weight, tuple(by_id[one] for one in chosen), tuple(by_id[one] for one in held[:MOST_HELD]))
@@ -87,8 +87,8 @@ def tune(
     winner = search.run(opening)
     if not winner.choices:
         return Tuned(search, None)
-    found = check(race, winner, [prompt for task in tasks for prompt in task.held], seconds)
-    return Tuned(search, found)
+    held = [task.held[index] for index in range(MOST_HELD) for task in tasks if index < len(task.held)]
+    return Tuned(search, check(race, winner, held, seconds, least=len(tasks)))
 
 
 def profile_of(tuned: Tuned, base: Profile, files: Mapping[str, str], run: str, made: float) -> Profile:

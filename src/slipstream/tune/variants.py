@@ -18,6 +18,11 @@ DRAFTS = 2
 """Draft models that are tried, where none is named: the smallest."""
 SMALLER = 0.5
 """Weights of a draft model against the model's, at most."""
+PUBLISHED = ("F32", "F16", "BF16")
+"""Weights that models are published in."""
+MORE = 1.1
+"""Bits a weight against another file's from which on a file counts as more precise: nearer than that it depends on how
+well each kind of quantization uses its bits."""
 VOCABULARY = 128
 """Tokens by which a draft model's vocabulary may differ in size to be looked at without being named."""
 
@@ -43,6 +48,13 @@ def difference(ours: Header, theirs: Header) -> str:
     return ""
 
 
+def precise(ours: Header, theirs: Header) -> bool:
+    """Whether another file of the same model is more precise, or as the model was published: its output needn't be that
+    of ours, but is nearer to the model's own, so that no limit on quality keeps it out."""
+    bits = [8 * header.weights_bytes / header.weights if header.weights else 0.0 for header in (ours, theirs)]
+    return theirs.quantization in PUBLISHED or bits[1] >= MORE * bits[0]
+
+
 def beside(header: Header) -> Files:
     """What is in the model's own folder. Files that can't be read are none of ours."""
     variants, drafts = [], []
@@ -57,7 +69,7 @@ def beside(header: Header) -> Files:
 
 
 def named(header: Header, paths: Sequence[Path]) -> tuple[Header, ...]:
-    """The variants that the user allows: files, or all of a folder. Raises RequestError for one that isn't, or a
+    """The variants that the user names: files, or all of a folder. Raises RequestError for one that isn't, or a
     folder without any."""
     found: dict[Path, Header] = {}
     for path in paths:

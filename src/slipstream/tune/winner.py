@@ -14,6 +14,8 @@ from slipstream.tune.race import Launch, Race, failure
 LEAST_PAIRS = 3
 MOST_PAIRS = 10
 """Pairs of launches, each of all held-out prompts."""
+SLACK = 1.15
+"""By how much the least pairs may take longer than expected."""
 NOTHING = Ratio(1.0, 1.0, 1.0, 0, 0)
 OTHER: Mapping[Figure, Figure] = {"request": "decode", "decode": "request"}
 
@@ -45,18 +47,23 @@ def judge(ratio: Ratio, other: Ratio, floor: float) -> tuple[bool, str]:
     return True, "faster on prompts it was not chosen on"
 
 
-def check(race: Race, winner: Configuration, prompts: Sequence[Prompt], until: float) -> Check:
-    """Pairs of fresh launches, the two in alternating order, as many as end before `until` on the race's account and
-    three at least.
-    The default settings' launches go into the noise floor, as they did before.
+def check(race: Race, winner: Configuration, prompts: Sequence[Prompt], until: float, least: int = 1) -> Check:
+    """Pairs of fresh launches, the two in alternating order, as many as end before `until` on the race's account. With
+    fewer than three it isn't adopted, so that the last of the prompts are left out where time is short, down to the
+    first `least`. The default settings' launches go into the noise floor, as they did before.
     """
+    count = len(prompts)
+    while count > least and race.spent + SLACK * LEAST_PAIRS * race.cost([winner], count) > until:
+        count -= 1
+    prompts = prompts[:count]
     ratios: dict[str, list[float]] = {}
     others: dict[str, list[float]] = {}
     launches = 0
     failed = ""
     earlier: Launch | None = None
     while launches < MOST_PAIRS and not failed:
-        begun = race.spent
+        if race.spent + race.cost([winner], len(prompts)) > until:
+            break
         order = (DEFAULT, winner) if launches % 2 == 0 else (winner, DEFAULT)
         found = {one.key: race.timed(one, prompts, f"held-out prompts, {one.name}") for one in order}
         plain, tuned = found[DEFAULT.key], found[winner.key]
@@ -68,8 +75,8 @@ def check(race: Race, winner: Configuration, prompts: Sequence[Prompt], until: f
         for into, figure in ((ratios, race.objective.figure), (others, OTHER[race.objective.figure])):
             for prompt, pair in race.pairs(tuned, plain, plain, figure=figure).items():
                 into.setdefault(prompt, []).append(pair)
-        if launches >= LEAST_PAIRS and race.spent + (race.spent - begun) > until:
-            break
+    if not failed and launches < LEAST_PAIRS:
+        failed = "time was too short to check it on held-out prompts (--minutes)"
     floor = math.exp(race.noise.floor(launches))
     if failed or not ratios:
         why = failed or "no pair of answers counts"

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from slipstream.bench.cell import Cell
+from slipstream.bench.child import Child
 from slipstream.bench.doubts import Limits, judged
-from slipstream.bench.peers import server as module
 from slipstream.bench.peers.llama_server import ServerArm
 from slipstream.bench.peers.server import Server, free_port
 from slipstream.bench.schedule import Block
@@ -95,13 +95,13 @@ def test_a_server_that_hangs_is_ended_at_its_limit(tmp_path: Path) -> None:
 
 def test_a_server_that_is_never_ready_is_ended_at_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[int] = []
-    real = module.Process.__init__
+    real = Child.__init__
 
-    def note(self: module.Process, *arguments: object) -> None:
+    def note(self: Child, *arguments: object) -> None:
         real(self, *arguments)  # type: ignore[arg-type]
         started.append(self.pid)
 
-    monkeypatch.setattr(module.Process, "__init__", note)
+    monkeypatch.setattr(Child, "__init__", note)
     with pytest.raises(EngineError, match="wasn't ready in time"):
         Server.start(arm(tmp_path, "never ready").argv, tmp_path / "model.gguf", 0.3)
     assert len(started) == 1 and gone(started[0])

@@ -10,7 +10,8 @@ from slipstream.bench.report.facts import gather
 from slipstream.bench.report.html import page
 from slipstream.bench.report.markdown import document
 from slipstream.bench.report.validate import LOOKS, Format, check
-from tests.bench.report.made import NOW, filled, run
+from slipstream.bench.store import ResultStore
+from tests.bench.report.made import NOW, arm, claim, filled, run
 
 CLAIM = "20260901-101500-aaaa/stack/edit"
 LINK = "#claim-20260901-101500-aaaa%2Fstack%2Fedit"
@@ -138,3 +139,13 @@ def test_a_report_holds_until_a_claim_falls(tmp_path: Path) -> None:
         for text, form in made:
             found = problems(text, form, evidence(store))
             assert found and all("was retracted" in what for what in found)
+
+
+def test_an_id_that_ends_in_digits_is_no_percentage(tmp_path: Path) -> None:
+    with ResultStore.open(tmp_path / "s") as store:
+        store.begin(run("20260920-101500-0002", 1, arms=(arm("plain", "off", role="baseline"), arm("stack", "auto"))))
+        store.claim(claim("20260920-101500-0002", "stack", "edit", 2.0, 1.9, 2.1))
+        store.finish("20260920-101500-0002", "complete")
+        facts, known = gather(store, NOW), evidence(store)
+    assert problems(page(facts, "T", "0.1"), "html", known) == []
+    assert problems(document(facts, "T", "0.1"), "markdown", known) == []

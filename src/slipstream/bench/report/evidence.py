@@ -8,7 +8,7 @@ from slipstream.bench.claim import Claim
 from slipstream.bench.report import measured
 from slipstream.bench.report.facts import Results
 from slipstream.bench.report.figure import Figure, Kind, figures, of_claim
-from slipstream.bench.report.hosts import facts_of
+from slipstream.bench.report.hosts import facts_of, label
 from slipstream.bench.report.naming import engine_of, host_of, method_of, model_of
 from slipstream.bench.store_rows import StoredRun
 
@@ -31,9 +31,10 @@ def evidence(results: Results) -> Evidence:
     cells = {run.id: results.cells(run.id) for run in standing}
     found: list[Figure] = []
     for run in standing:
-        found += figures(measured.curves(run, results.curves(run.id)))
+        found += figures(measured.curves(run, results.curves(run.id), cells[run.id]))
         found += figures(measured.acceptance(run, cells[run.id]))
         found += figures(measured.quality(run, cells[run.id]))
+        found += measured.speeds(run, cells[run.id]).values()
     sound = [claim for claim in claims if claim.standing != "retracted"]
     found += [figure for claim in sound for figure in of_claim(claim).values()]
     fallen: list[tuple[Kind, str]] = [("run", run.id) for run in runs if run.retracted]
@@ -58,7 +59,7 @@ def _texts(runs: Iterable[StoredRun], claims: Iterable[Claim], cells: Iterable[S
         yield engine_of(run)
         for arm in run.arms:
             yield from (arm.name, model_of(run, arm.name), method_of(arm).name)
-        yield from facts
+        yield from map(label, facts)
         yield from facts.values()
     for claim in claims:
         yield from (claim.id, claim.task, claim.arm, claim.baseline, claim.reason, f"{claim.arm} on {claim.task}")

@@ -4,27 +4,30 @@ What was retracted is in `Facts.withdrawn` and nowhere else, and a retracted run
 projection is no measurement: its claims have their own place.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from slipstream.bench import untested
-from slipstream.bench.cell import Arm, Cell
+from slipstream.bench.cell import Cell
 from slipstream.bench.claim import Claim, Standing
 from slipstream.bench.report import measured
 from slipstream.bench.report.claims_under_test import PROMISES, Outcome, Promise, judge
 from slipstream.bench.report.coverage import Grid, grids
-from slipstream.bench.report.figure import Figure, Kind, of_claim
+from slipstream.bench.report.figure import Kind, figures
+from slipstream.bench.report.finding import Condition, Finding, current, finding_of, in_order, place, telling
 from slipstream.bench.report.hosts import Host, changing, hosts_of
-from slipstream.bench.report.naming import Method, engine_of, host_of, method_of, model_of
+from slipstream.bench.report.naming import engine_of, host_of, model_of
 from slipstream.bench.standing import EXTERNAL
 from slipstream.bench.store_rows import Coverage, Curve, StoredRun
-from slipstream.bench.verdict import ALL, HELD_OUT
+from slipstream.bench.verdict import ALL
 
 PROJECTIONS = ("project", "projection")
-Condition = Literal["complete", "interrupted", "suspect"]
-Mark = Literal["too few pairs", "suspect run", "interrupted run", "measured elsewhere"]
+MACHINE = "baseline"
+"""The kind of runs that measure threads, placement and batch, which is no task that anybody has."""
+NUMBER = re.compile(r"\d+(?:[.,]\d+)?")
 T = TypeVar("T")
 
 
@@ -37,31 +40,6 @@ class Results(Protocol):
     def curves(self, run: str) -> Sequence[Curve]: ...
     def condition(self, run: str) -> tuple[Condition, str]: ...
     def coverage(self) -> Sequence[Coverage]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A claim with what its run says about it. `marks` are reasons to doubt it, shown beside it."""
-
-    claim: Claim
-    run: StoredRun
-    arm: Arm
-    model: str
-    method: Method
-    figure: Mapping[str, Figure]
-    marks: tuple[Mark, ...]
-
-    @property
-    def publishable(self) -> bool:
-        """Whether it may stand in the summary: a candidate measured often enough, with nothing to doubt, that keeps the
-        model as it is and runs on this engine."""
-        same = self.method.experts is None and not self.method.peer
-        return same and self.arm.role == "candidate" and not self.marks and self.claim.verdict != "tainted"
-
-    @property
-    def held_out(self) -> bool:
-        """Whether it was measured on prompts that nothing was chosen on."""
-        return self.claim.id.endswith(f"/{HELD_OUT}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +66,11 @@ class RunFact:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Cells of an arm that gave nothing to count, for one reason."""
+    """Cells of a run that gave nothing to count for one reason, up to the numbers in it; `reason` is that of the
+    first."""
 
     run: str
-    arm: str
-    task: str
+    arms: tuple[str, ...]
     status: str
     reason: str
     count: int
@@ -120,6 +98,7 @@ class Facts:
     acceptance: tuple[measured.Acceptance, ...]
     quality: tuple[measured.Quality, ...]
     checks: tuple[Finding, ...]
+    machine: tuple[Finding, ...]
     coverage: tuple[Grid, ...]
     projections: tuple[Finding, ...]
     hosts: tuple[Host, ...]
@@ -131,12 +110,17 @@ class Facts:
     def findings(self) -> tuple[Finding, ...]:
         """Every finding that is shown, once."""
         results = [one for found in self.tasks.values() for one in found]
-        return (*results, *self.checks, *self.projections)
+        return (*results, *self.machine, *self.checks, *self.projections)
+
+    @property
+    def suspect(self) -> frozenset[str]:
+        """Ids of runs that are doubted as a whole."""
+        return frozenset(one.run.id for one in self.runs if one.condition == "suspect")
 
     @property
     def claims(self) -> tuple[str, ...]:
         """Ids of all claims that the report cites."""
-        return tuple(one.claim.id for one in self.findings)
+        return tuple(dict.fromkeys(one.id for one in figures(self.findings) if one.kind == "claim"))
 
 
 def gather(results: Results, now: float) -> Facts:
@@ -146,16 +130,21 @@ def gather(results: Results, now: float) -> Facts:
     runs = {run.id: run for run in newest}
     conditions = {name: results.condition(name) for name in runs}
     cells = {name: results.cells(name) for name in runs}
+    speeds = {run.id: measured.speeds(run, cells[run.id]) for run in newest}
     found = [
-        _finding(claim, runs[claim.run], conditions[claim.run][0])
+        finding_of(claim, runs[claim.run], conditions[claim.run][0], speeds[claim.run])
         for claim in claims
         if claim.standing != "retracted" and claim.run in runs
     ]
-    real = [one for one in found if one.run.kind not in PROJECTIONS]
-    results_of_arms = [one for one in real if one.arm.role not in ("repeat", "control")]
+    newest_of = current(found)
+    real = [one for one in newest_of if one.run.kind not in PROJECTIONS]
+    arms = [one for one in real if one.arm.role not in ("repeat", "control")]
+    results_of_arms = [one for one in arms if one.run.kind != MACHINE]
     measuring = [run for run in newest if run.kind not in PROJECTIONS]
-    curves = [curve for run in measuring for curve in measured.curves(run, results.curves(run.id))]
-    acceptance = [one for run in measuring for one in measured.acceptance(run, cells[run.id])]
+    # Stable: the newest first, and after all others those that are doubted.
+    sound_first = sorted(measuring, key=lambda run: conditions[run.id][0] == "suspect")
+    curves = [curve for run in sound_first for curve in measured.curves(run, results.curves(run.id), cells[run.id])]
+    acceptance = [one for run in sound_first for one in measured.acceptance(run, cells[run.id])]
     hosts = hosts_of([run for run in measuring if run.kind != EXTERNAL])
     return Facts(
         made=now,
@@ -165,9 +154,10 @@ def gather(results: Results, now: float) -> Facts:
         curves=_newest(curves, lambda one: (one.model,)),
         acceptance=_newest(acceptance, lambda one: (one.model, one.arm, one.source)),
         quality=tuple(plot for run in measuring for plot in measured.quality(run, cells[run.id])),
-        checks=tuple(one for one in real if one.arm.role in ("repeat", "control")),
+        checks=in_order(telling([one for one in real if one.arm.role in ("repeat", "control")])),
+        machine=in_order(one for one in arms if one.run.kind == MACHINE),
         coverage=grids(untested.matrix([], measuring, results.coverage(), others=True), now),
-        projections=tuple(one for one in found if one.run.kind in PROJECTIONS),
+        projections=in_order(one for one in newest_of if one.run.kind in PROJECTIONS),
         hosts=hosts,
         runs=tuple(_run(run, cells[run.id], *conditions[run.id], changing(run, hosts)) for run in newest),
         failures=tuple(failure for run in newest for failure in _failures(run, cells[run.id])),
@@ -182,25 +172,11 @@ def gather(results: Results, now: float) -> Facts:
     )
 
 
-def _finding(claim: Claim, run: StoredRun, condition: Condition) -> Finding:
-    arm = next((one for one in run.arms if one.name == claim.arm), Arm(name=claim.arm))
-    marks: list[Mark] = []
-    if run.kind == EXTERNAL:
-        marks.append("measured elsewhere")
-    elif condition == "suspect":
-        marks.append("suspect run")
-    elif claim.standing == "observation":
-        marks.append("too few pairs")
-    elif condition == "interrupted":
-        marks.append("interrupted run")
-    return Finding(claim, run, arm, model_of(run, claim.arm), method_of(arm), of_claim(claim), tuple(marks))
-
-
 def _summary(findings: Sequence[Finding]) -> tuple[Finding, ...]:
-    """One finding a task class: an optimum before a candidate, then the one with the highest low end. Taking the
-    highest value instead would publish the luckiest."""
+    """One finding a task class: what was compared with plain decoding before others, an optimum before a candidate,
+    then the one with the highest low end. Taking the highest value instead would publish the luckiest."""
     chosen: dict[str, Finding] = {}
-    for one in sorted(findings, key=lambda one: (one.claim.standing != "optimum", -one.claim.low)):
+    for one in sorted(findings, key=lambda one: (one.drafted, one.claim.standing != "optimum", -one.claim.low)):
         if one.publishable:
             chosen.setdefault(one.claim.task, one)
     return tuple(chosen[task] for task in sorted(chosen, key=lambda task: (task == ALL, -chosen[task].claim.value)))
@@ -208,7 +184,7 @@ def _summary(findings: Sequence[Finding]) -> tuple[Finding, ...]:
 
 def _by_task(findings: Sequence[Finding]) -> dict[str, tuple[Finding, ...]]:
     ordered = sorted(findings, key=lambda one: (one.model, -one.claim.value))
-    tasks = sorted({one.claim.task for one in findings}, key=lambda task: (task == ALL, task))
+    tasks = sorted({one.claim.task for one in findings}, key=place)
     return {task: tuple(one for one in ordered if one.claim.task == task) for task in tasks}
 
 
@@ -227,7 +203,7 @@ def _tested(promise: Promise, findings: Sequence[Finding]) -> Tested:
         if one.arm.role == "candidate" and one.run.kind != EXTERNAL and promise.covers(one.method, one.claim.task):
             doubt = next(iter(one.marks), "")
             judged.append((one, "undecided", doubt) if doubt else (one, *judge(promise, one.claim)))
-    return Tested(promise, tuple(sorted(judged, key=lambda one: -one[0].claim.value)))
+    return Tested(promise, tuple(sorted(judged, key=lambda one: (one[1] == "undecided", -one[0].claim.value))))
 
 
 def _run(
@@ -239,5 +215,11 @@ def _run(
 
 
 def _failures(run: StoredRun, cells: Sequence[Cell]) -> list[Failure]:
-    counts = Counter((cell.arm, cell.task, cell.status, cell.reason) for cell in cells if cell.status != "ok")
-    return [Failure(run.id, *key, count) for key, count in counts.items()]
+    alike: dict[tuple[str, str], list[Cell]] = {}
+    for cell in cells:
+        if cell.status != "ok":
+            alike.setdefault((cell.status, NUMBER.sub("#", cell.reason)), []).append(cell)
+    return [
+        Failure(run.id, tuple(dict.fromkeys(cell.arm for cell in found)), status, found[0].reason, len(found))
+        for (status, _), found in alike.items()
+    ]

@@ -45,6 +45,11 @@ def _steady(runs: Sequence[Run]) -> dict[str, str]:
     }
 
 
+def label(key: str) -> str:
+    """A fact's dotted name in words."""
+    return key.replace(".", " ").replace("_", " ") if not key.startswith("models.") else key.removeprefix("models.")
+
+
 def facts_of(run: Run) -> dict[str, str]:
     """A run's attestation as texts, with sizes in GiB."""
     texts = flatten(run.attestation)

@@ -8,17 +8,20 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from slipstream.bench.report import plots, svg
+from slipstream.bench.report.empty import EMPTY
 from slipstream.bench.report.facts import Facts
-from slipstream.bench.report.figure import Figure, anchor
-from slipstream.bench.report.summary import Part, Sentence, Stored, day, moment, sentences
+from slipstream.bench.report.figure import UNKNOWN, Figure, anchor
+from slipstream.bench.report.hosts import label
+from slipstream.bench.report.summary import Part, Sentence, Stored, moment, sentences
 
 
 def page(facts: Facts, title: str, version: str) -> str:
     """The whole page; `version` is that of Slipstream."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"say": _say, "figure": figure, "stored": stored}
+    environment.filters |= {"say": _say, "figure": figure, "stored": stored, "label": label}
     environment.globals |= {
-        "anchor": anchor, "day": day, "moment": moment, "version": version, "infinity": math.inf,
+        "anchor": anchor, "moment": moment, "version": version, "infinity": math.inf, "hints": EMPTY,
+        "unknown": UNKNOWN,
         "strip": svg.strip, "bar": svg.bar, "ruler": svg.ruler, "scale": plots.ratio_scale,
         "cost_chart": plots.cost_chart, "trade_chart": plots.trade_chart, "style": Markup(_read("style.css")),
     }  # fmt: skip

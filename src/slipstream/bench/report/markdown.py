@@ -1,11 +1,14 @@
 """The report as Markdown: the same figures as the page, each a link to its claim or run. Pictures are on the page."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from urllib.parse import quote
 
-from slipstream.bench.report.facts import Facts, Finding, Tested
+from slipstream.bench.report.empty import EMPTY
+from slipstream.bench.report.facts import Facts, Tested
 from slipstream.bench.report.figure import UNKNOWN, Figure, Kind, anchor
+from slipstream.bench.report.finding import Finding
+from slipstream.bench.report.hosts import label
 from slipstream.bench.report.measured import Step
 from slipstream.bench.report.summary import Part, Sentence, Stored, day, moment, sentences
 
@@ -16,6 +19,7 @@ RESULTS = (
     "arm",
     "model",
     ">ratio",
+    ">tokens a second",
     ">95 % interval",
     ">pairs / prompts",
     ">detectable (floor)",
@@ -64,14 +68,17 @@ def _sections(facts: Facts) -> Iterable[tuple[str, list[str]]]:
     yield "Host", _hosts(facts)
     yield "Results by task class", _results(facts)
     yield "Claims under test", _promises(facts.tested)
+    machine = _findings(facts.machine, tasks=True) if facts.machine else _empty("machine")
+    yield "Threads and placement", machine
     yield "Verify cost", _curves(facts)
     yield "Acceptance by source", _acceptance(facts)
     yield "Speed and quality", _quality(facts)
-    yield "Noise floors and controls", _findings(facts.checks) if facts.checks else ["No run measured its own noise."]
+    yield "Noise floors and controls", _findings(facts.checks, tasks=True) if facts.checks else _empty("checks")
     yield "Tested and untested", _coverage(facts)
     yield "Runs", _runs(facts)
     if facts.projections:
-        yield "Projections", ["**Not measured.** Nothing here counts anywhere else.", "", *_findings(facts.projections)]
+        told = "**Not measured.** Nothing here counts anywhere else."
+        yield "Projections", [told, "", *_findings(facts.projections, tasks=True)]
     if facts.withdrawn:
         yield "Retracted", _withdrawn(facts)
 
@@ -91,8 +98,14 @@ def _place(kind: Kind, name: str) -> str:
     return f'<a id="{anchor(kind, name)}"></a>'
 
 
-def _to_run(name: str) -> str:
-    return f"[{stored(name)}](#{anchor('run', name)})"
+def _to_run(name: str, suspect: Collection[str] = ()) -> str:
+    doubt = " (suspect run)" if name in suspect else ""
+    return f"[{stored(name)}](#{anchor('run', name)}){doubt}"
+
+
+def _empty(section: str) -> list[str]:
+    missing, command = EMPTY[section]
+    return [f"{missing} To fill this in: `{command}`"]
 
 
 def _interval(one: Finding) -> str:
@@ -123,19 +136,21 @@ def _summary(facts: Facts) -> list[str]:
 def _hosts(facts: Facts) -> list[str]:
     lines = []
     for host in facts.hosts:
-        rows = [(stored(key), stored(value)) for key, value in host.facts.items()]
+        rows = [(stored(label(key)), stored(value)) for key, value in host.facts.items() if value != UNKNOWN]
+        missing = [stored(label(key)) for key, value in host.facts.items() if value == UNKNOWN]
         lines += [f"### {stored(host.name)}", "", *table(("fact", "value"), rows), ""]
-    return lines or ["No run says what it was measured on."]
+        lines += [f"Not known: {', '.join(missing)}.", ""] if missing else []
+    return lines or _empty("host")
 
 
 def _results(facts: Facts) -> list[str]:
     lines = []
     for task, found in facts.tasks.items():
         lines += [f"### {stored(task)}", "", *_findings(found), ""]
-    return lines or ["No comparison is stored yet: `slipstream bench compare` makes one."]
+    return lines or _empty("results")
 
 
-def _findings(found: Iterable[Finding]) -> list[str]:
+def _findings(found: Iterable[Finding], *, tasks: bool = False) -> list[str]:
     rows = []
     for one in found:
         held = ["held-out prompts"] if one.held_out else []
@@ -145,12 +160,24 @@ def _findings(found: Iterable[Finding]) -> list[str]:
         name = f"{_place('claim', one.claim.id)}{stored(one.claim.arm)} against {stored(one.claim.baseline)}"
         rows.append(
             [
-                name, stored(one.model), figure(one.figure["value"]), _interval(one), _counts(one),
+                *([stored(one.claim.task)] if tasks else []), name, stored(one.model), figure(one.figure["value"]),
+                _speeds(one), _interval(one), _counts(one),
                 f"{figure(one.figure['detectable'])} ({figure(one.figure['floor'])})", one.claim.verdict, standing,
-                f"{_to_run(one.run.id)}, {day(one.run.started)} {stored(one.claim.reason)}".strip(),
+                f"{_to_run(one.run.id)}, {day(one.run.started)} {stored(one.claim.reason)}".strip() + _before(one),
             ]
         )  # fmt: skip
-    return table(RESULTS, rows)
+    return table((*(["task"] if tasks else []), *RESULTS), rows)
+
+
+def _speeds(one: Finding) -> str:
+    return " against ".join(figure(one.figure[name]) for name in ("speed", "ground") if name in one.figure)
+
+
+def _before(one: Finding) -> str:
+    values = [f"{_place(value.kind, value.id)}{figure(value)}" for value in one.before]
+    if one.replaced > len(values):
+        values[-1] += f" and {one.replaced - len(values)} more"
+    return f"; before: {', '.join(values)}" if values else ""
 
 
 def _promises(tested: Iterable[Tested]) -> list[str]:
@@ -163,17 +190,17 @@ def _promises(tested: Iterable[Tested]) -> list[str]:
             rows.append([*promised, outcome, stored(found.claim.task), value, where])
             promised = ["", ""]
         if not one.findings:
-            rows.append([*promised, "not tested here", "", "", ""])
+            rows.append([*promised, "not tested here", "", "", f"this would: `{one.promise.command}`"])
     return table(("promised", "of", "outcome", "task", ">here", "where and why"), rows)
 
 
 def _curves(facts: Facts) -> list[str]:
     if not facts.curves:
-        return ["No verify-cost curve is stored."]
+        return _empty("cost")
     widths = sorted({step.width for curve in facts.curves for step in curve.steps})
     steps = [{step.width: step for step in curve.steps} for curve in facts.curves]
     rows = [[str(width), *(_step(row.get(width)) for row in steps)] for width in widths]
-    rows.append(["run", *(_to_run(curve.run) for curve in facts.curves)])
+    rows.append(["run", *(_to_run(curve.run, facts.suspect) for curve in facts.curves)])
     told = "The cost of a pass over n tokens in passes over one (r[n]), and its milliseconds."
     return [told, "", *table((">n", *(f">{stored(curve.model)}" for curve in facts.curves)), rows)]
 
@@ -186,12 +213,12 @@ def _acceptance(facts: Facts) -> list[str]:
     rows = [
         [
             stored(one.source), stored(one.arm), stored(one.model), figure(one.share),
-            f"{figure(one.accepted)} / {figure(one.drafted)}", _to_run(one.run),
+            f"{figure(one.accepted)} / {figure(one.drafted)}", _to_run(one.run, facts.suspect),
         ]
         for one in facts.acceptance
     ]  # fmt: skip
     headings = ("source", "arm", "model", ">share", ">accepted / drafted", "run")
-    return table(headings, rows) if rows else ["No stored cell says what was drafted."]
+    return table(headings, rows) if rows else _empty("acceptance")
 
 
 def _quality(facts: Facts) -> list[str]:
@@ -202,8 +229,8 @@ def _quality(facts: Facts) -> list[str]:
             for one in plot.trades
         ]
         headings = ("arm", "model", ">tokens a second", f">{plot.name}", "nothing is faster and better")
-        lines += [f"### {plot.title}", "", f"Run {_to_run(plot.run)}.", "", *table(headings, rows), ""]
-    return lines or ["No run measured both: `slipstream experts` does."]
+        lines += [f"### {plot.title}", "", f"Run {_to_run(plot.run, facts.suspect)}.", "", *table(headings, rows), ""]
+    return lines or _empty("quality")
 
 
 def _coverage(facts: Facts) -> list[str]:
@@ -216,7 +243,7 @@ def _coverage(facts: Facts) -> list[str]:
         lines += [f"### {stored(grid.model)}", "", *(table(headings, rows) if rows else []), ""]
         if grid.untested:
             lines += [f"Untested: {', '.join(map(stored, grid.untested))}.", ""]
-    return lines or ["No model was ever measured."]
+    return lines or _empty("coverage")
 
 
 def _runs(facts: Facts) -> list[str]:
@@ -230,10 +257,10 @@ def _runs(facts: Facts) -> list[str]:
     lines = table(("run", "kind", "started", "models", "engine", ">cells", "condition"), rows)
     if facts.failures:
         failures = [
-            [_to_run(one.run), stored(one.arm), stored(one.task), one.status, str(one.count), stored(one.reason)]
+            [_to_run(one.run), ", ".join(map(stored, one.arms)), one.status, str(one.count), stored(one.reason)]
             for one in facts.failures
         ]
-        headings = ("run", "arm", "task", "status", ">cells", "why")
+        headings = ("run", "arms", "status", ">cells", "why")
         lines += ["", "### Cells that don't count", "", *table(headings, failures)]
     return lines
 

@@ -10,6 +10,7 @@ from slipstream.bench.experts import undominated
 from slipstream.bench.report.figure import Figure, of_run, share
 from slipstream.bench.report.naming import method_of, model_of
 from slipstream.bench.store_rows import Curve as StoredCurve
+from slipstream.bench.verdict import ALL
 
 QUALITIES: Mapping[str, tuple[str, bool]] = {
     "perplexity": ("perplexity", False),
@@ -79,9 +80,23 @@ class Quality:
         return f"{self.name[:1].upper()}{self.name[1:]} against speed"
 
 
-def curves(run: Run, stored: Iterable[StoredCurve]) -> list[Curve]:
-    """Of every model that the run measured."""
-    return [curve for one in stored if (curve := _curve(run.id, one))]
+def curves(run: Run, stored: Iterable[StoredCurve], cells: Iterable[Cell]) -> list[Curve]:
+    """Of every model that the run measured: the curves stored with it, and what its cells say of verify passes."""
+    return [curve for one in (*stored, *_passes(run, cells)) if (curve := _curve(run.id, one))]
+
+
+def _passes(run: Run, cells: Iterable[Cell]) -> list[StoredCurve]:
+    """A curve of the baseline arm's cells that hold a `ratio`: a pass over `tokens` beside a plain one of the same
+    process (`bench baseline` measures them)."""
+    ground = next((arm.name for arm in run.arms if arm.role == "baseline"), "")
+    passes: dict[int, list[float]] = {}
+    for cell in cells:
+        ratio = cell.figures.get("ratio")
+        if cell.arm == ground and cell.status == "ok" and isinstance(ratio, (int, float)) and ratio > 0:
+            passes.setdefault(cell.tokens, []).append(1000 * cell.seconds)
+            passes.setdefault(1, []).append(1000 * cell.seconds / ratio)
+    table = {width: median(found) for width, found in passes.items()}
+    return [StoredCurve(model_of(run, ground), {0: table})] if table else []
 
 
 def _curve(run: str, stored: StoredCurve) -> Curve | None:
@@ -107,11 +122,13 @@ def _milliseconds(value: float) -> str:
 
 def acceptance(run: Run, cells: Iterable[Cell]) -> list[Acceptance]:
     """By arm and source, as far as anything was drafted. Cells say it in `figures` as
-    {"sources": {NAME: {"drafted": n, "accepted": n}}}."""
+    {"sources": {NAME: {"drafted": n, "accepted": n}}}; those of another engine, which drafts one way at a time, say
+    drafted and accepted alone."""
     counts: dict[tuple[str, str], list[int]] = {}
+    peers = {arm.name: method.peer for arm in run.arms if (method := method_of(arm)).peer}
     for cell in cells:
         if cell.status == "ok":
-            for source, one in _sources(cell):
+            for source, one in _sources(cell, peers.get(cell.arm)):
                 held = counts.setdefault((cell.arm, source), [0, 0])
                 held[0] += int(one["accepted"])
                 held[1] += int(one["drafted"])
@@ -135,13 +152,26 @@ def _acceptance(run: Run, arm: str, source: str, accepted: int, drafted: int) ->
     )
 
 
-def _sources(cell: Cell) -> Iterable[tuple[str, Mapping[str, Any]]]:
-    stored = cell.figures.get("sources")
+def _sources(cell: Cell, peer: str | None) -> Iterable[tuple[str, Mapping[str, Any]]]:
+    stored = {peer: cell.figures} if peer else cell.figures.get("sources")
     return [
         (name, one)
         for name, one in (stored.items() if isinstance(stored, Mapping) else ())
         if isinstance(one, Mapping) and {"accepted", "drafted"} <= one.keys()
     ]
+
+
+def speeds(run: Run, cells: Iterable[Cell]) -> dict[tuple[str, str], Figure]:
+    """Tokens a second by arm and task ("all": of every task), the median over usable cells."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for cell in cells:
+        if cell.status == "ok" and cell.rate > 0:
+            for task in (cell.task, ALL):
+                found.setdefault((cell.arm, task), []).append(cell.rate)
+    middle = {place: median(rates) for place, rates in found.items()}
+    return {
+        (arm, task): of_run(run.id, f"speed/{arm}/{task}", rate, f"{rate:.1f}") for (arm, task), rate in middle.items()
+    }
 
 
 def quality(run: Run, cells: Sequence[Cell]) -> list[Quality]:

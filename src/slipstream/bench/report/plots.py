@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 
 from markupsafe import Markup
 
-from slipstream.bench.report.facts import Finding
 from slipstream.bench.report.figure import Figure
+from slipstream.bench.report.finding import Finding
 from slipstream.bench.report.measured import Curve, Quality, Trade
 from slipstream.bench.report.svg import Axis, Point, Scale, Series, chart, linear, logarithmic
 

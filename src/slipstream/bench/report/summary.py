@@ -5,8 +5,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from time import gmtime, strftime
 
-from slipstream.bench.report.facts import PROJECTIONS, Facts, Finding, Mark
+from slipstream.bench.report.empty import EMPTY
+from slipstream.bench.report.facts import PROJECTIONS, Facts
 from slipstream.bench.report.figure import Figure
+from slipstream.bench.report.finding import Finding, Mark
 from slipstream.bench.standing import EXTERNAL
 from slipstream.bench.verdict import ALL
 
@@ -39,7 +41,8 @@ def _best(facts: Facts) -> Sentence:
     faster = [one for one in facts.summary if one.claim.verdict == "faster"]
     if not faster:
         nothing = "Nothing stored so far is both faster and sure enough to be recommended."
-        return (nothing,) if facts.findings else ("No comparison is stored yet: slipstream bench compare makes one.",)
+        missing, command = EMPTY["results"]
+        return (nothing,) if facts.findings else (f"{missing} To make one: {command}",)
     one = max(faster, key=lambda one: one.claim.low)
     return (
         "Largest sure gain: ", Stored(one.claim.task), ", where ", Stored(one.model), " with ", Stored(one.claim.arm),
@@ -85,6 +88,8 @@ def _left_out(facts: Facts) -> Sentence:
     results = [one for found in facts.tasks.values() for one in found]
     marked = Counter(mark for one in results for mark in one.marks)
     named = [_count(marked[mark], *words) for mark, words in LEFT_OUT.items() if marked[mark]]
+    if replaced := sum(one.replaced for one in results):
+        named.append(_count(replaced, "older measurement of the same", "older measurements of the same"))
     if facts.projections:
         named.append(_count(len(facts.projections), "projection", "projections"))
     if facts.withdrawn:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from markupsafe import Markup, escape
 
 HEIGHT = 300
+LEVEL = 19
+"""Where in a table cell a strip or a bar lies: beside the row's first line."""
 ROOM = 0.06
 """Share of the range that is left free at both ends."""
 SHAPES = (
@@ -99,14 +101,14 @@ def strip(value: float, low: float, high: float, scale: Scale, reference: float 
     ends = {"x1": percent(scale.at(low)), "x2": percent(scale.at(high))}
     return _cell(
         element("line", class_="one", x1=one, x2=one, y1=0, y2="100%"),
-        element("line", class_="interval", y1="50%", y2="50%", **ends),
-        element("circle", cx=percent(scale.at(value)), cy="50%", r=4.5),
+        element("line", class_="interval", y1=LEVEL, y2=LEVEL, **ends),
+        element("circle", cx=percent(scale.at(value)), cy=LEVEL, r=4.5),
     )
 
 
 def bar(share: float) -> Markup:
     """A share of 1 as a bar, filling a table cell; the row says the same in figures."""
-    form: dict[str, object] = {"height": 10, "y": "50%", "rx": 2, "transform": "translate(0 -5)"}
+    form: dict[str, object] = {"height": 10, "y": LEVEL - 5, "rx": 2}
     return _cell(
         element("rect", class_="track", width="100%", **form),
         element("rect", width=percent(min(max(share, 0.0), 1.0)), **form),
@@ -190,7 +192,7 @@ def chart(
 
 
 def _mark(shape: str, point: Point, x: str, y: float) -> Markup:
-    words = [element("text", point.label, class_="label", x=9, y=4)] if point.label else []
+    words = [element("text", point.label, class_="label", y=-11)] if point.label else []
     return element(
         "svg",
         element("title", point.title),
