@@ -23,6 +23,8 @@ from slipstream.bench.store_rows import Coverage, Curve, StoredRun
 from slipstream.bench.verdict import ALL, HELD_OUT
 
 PROJECTIONS = ("project", "projection")
+CHECKS = ("repeat", "control", "bound")
+"""Roles of arms that are no way to generate faster; they tell how far to believe the others."""
 Condition = Literal["complete", "interrupted", "suspect"]
 Mark = Literal["too few pairs", "suspect run", "interrupted run", "measured elsewhere"]
 T = TypeVar("T")
@@ -152,7 +154,7 @@ def gather(results: Results, now: float) -> Facts:
         if claim.standing != "retracted" and claim.run in runs
     ]
     real = [one for one in found if one.run.kind not in PROJECTIONS]
-    results_of_arms = [one for one in real if one.arm.role not in ("repeat", "control")]
+    results_of_arms = [one for one in real if one.arm.role not in CHECKS]
     measuring = [run for run in newest if run.kind not in PROJECTIONS]
     curves = [curve for run in measuring for curve in measured.curves(run, results.curves(run.id))]
     acceptance = [one for run in measuring for one in measured.acceptance(run, cells[run.id])]
@@ -165,7 +167,7 @@ def gather(results: Results, now: float) -> Facts:
         curves=_newest(curves, lambda one: (one.model,)),
         acceptance=_newest(acceptance, lambda one: (one.model, one.arm, one.source)),
         quality=tuple(plot for run in measuring for plot in measured.quality(run, cells[run.id])),
-        checks=tuple(one for one in real if one.arm.role in ("repeat", "control")),
+        checks=tuple(one for one in real if one.arm.role in CHECKS),
         coverage=grids(untested.matrix([], measuring, results.coverage(), others=True), now),
         projections=tuple(one for one in found if one.run.kind in PROJECTIONS),
         hosts=hosts,
