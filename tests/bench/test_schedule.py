@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slipstream.bench.schedule import Block, default_pairs, hold_out, schedule
+from slipstream.bench.schedule import Block, default_checks, default_pairs, hold_out, schedule
 
 counts = st.integers(1, 6)
 
@@ -73,6 +73,11 @@ def test_numbers_go_on_from_where_they_are_told() -> None:
 def test_default_pairs_are_even_and_enough(prompts: int, pairs: int) -> None:
     assert default_pairs(prompts) == pairs
     assert pairs % 2 == 0 and pairs * prompts >= 20
+
+
+@pytest.mark.parametrize(("pairs", "checks"), [(1, 1), (2, 2), (3, 2), (10, 5)])
+def test_identical_arms_are_checked_half_as_often(pairs: int, checks: int) -> None:
+    assert default_checks(pairs) == checks
 
 
 @given(st.lists(st.sampled_from(("edit", "chat", "qa")), max_size=12))

@@ -1,20 +1,17 @@
-"""Recorded answers, from wherever they were stored: what a model said plainly, and how fast the stack was then."""
+"""Recorded answers of stored runs: what a model said plainly, and how fast the stack was then."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
-from typing import Any
 
 from slipstream.bench.arms import STACK
 from slipstream.bench.cell import Cell
 from slipstream.bench.compare import BASELINE, Comparison, Sample
-from slipstream.bench.record import Entry, RunRecord
-from slipstream.bench.store_rows import WholeRun
+from slipstream.bench.store_rows import Curve, WholeRun
+from slipstream.bench.traced_arm import rounds_of
 from slipstream.bench.untested import measured_model
 from slipstream.bench.workload import Prompt
 from slipstream.control.curve import VerifyCost
-from slipstream.core.errors import StateFileError
 from slipstream.core.stats import SourceStats, Stats
 
 DRAFT = "draft_model"
@@ -34,10 +31,10 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """One model's part of a run. `measured` holds the plain arm and the stack, as timed then; `round_ms` is what a
-    round took besides its passes, by arm; `source` names the run. `costs` are milliseconds of a pass by width and
-    `step_ms` of a draft model's, as they were then: a machine is another one an hour later. Empty and 0 if they weren't
-    stored."""
+    """One model's part of a run, or of the runs of one benchmark. `measured` holds the plain arm and the stack, as
+    timed then; `round_ms` is what a round took besides its passes, by arm; `source` names the run. `costs` are
+    milliseconds of a pass by width and `step_ms` of a draft model's, as they were then: a machine is another one an
+    hour later. Empty and 0 if they weren't stored."""
 
     source: str
     model: str
@@ -53,82 +50,32 @@ class Recording:
         return frozenset(self.measured.stats(STACK).sources)
 
 
-def of_folder(record: RunRecord) -> list[Recording]:
-    """Of a folder that `bench first-light` or `bench stack` wrote; a prompt counts in the first suite that has it.
-
-    Raises StateFileError if it isn't a run.
-    """
-    _ = record.conditions
-    suites: dict[tuple[str, str], str] = {}
-    entries: dict[str, list[Entry]] = {}
-    for entry in record.entries():
-        if suites.setdefault((entry.model, entry.sample.prompt.id), entry.suite) == entry.suite:
-            entries.setdefault(entry.model, []).append(entry)
-    curves = _curves(record)
-    return [_of_entries(record.folder.name, model, found, curves.get(model, {})) for model, found in entries.items()]
+Timed = tuple[Sample, Cell]
 
 
-def _curves(record: RunRecord) -> Mapping[str, Any]:
-    """By model, what a finished run of `bench stack` reports of its curves, in plain passes."""
-    file = record.folder / "report.json"
-    try:
-        found: Mapping[str, Any] = json.loads(file.read_text("utf-8")).get("curves", {})
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, AttributeError) as error:
-        raise StateFileError(f"{file} is no report: {error}", hint="remove it, or name another run") from None
-    return found
+def of_store(source: str, runs: Sequence[WholeRun]) -> list[Recording]:
+    """Of a stored run, or of all runs of a benchmark, under the name `source`: one for every model that an arm ran
+    without drafts. The stack is the arm of the same model that left drafting to the policy. A prompt counts in the
+    first run that has it; runs that only prepare others or measure chosen prompts again are left out."""
+    found: dict[str, list[Timed]] = {}
+    curves: dict[str, list[Curve]] = {}
+    for whole in runs:
+        if whole.run.plan.get("part"):
+            continue
+        for model, timed in _by_model(whole).items():
+            curves.setdefault(model, []).extend(whole.curves)
+            held = found.setdefault(model, [])
+            seen = {sample.prompt.id for sample, _ in held}
+            held += [one for one in timed if one[0].prompt.id not in seen]
+    recordings = [_recording(source, model, timed, curves[model]) for model, timed in found.items()]
+    return [recording for recording in recordings if recording.answers]
 
 
-def _of_entries(source: str, model: str, entries: Sequence[Entry], curve: Mapping[str, Any]) -> Recording:
-    plain = [entry.sample for entry in entries if entry.sample.arm == BASELINE]
-    timed = {(e.sample.prompt.id, e.sample.arm, e.sample.repetition): e.sample for e in entries}
-    arms = (BASELINE, STACK)
-    samples = [sample for sample in timed.values() if sample.repetition >= 0 and sample.arm in arms]
-    besides = {
-        arm: [times.total - times.target for entry in entries if entry.sample.arm == arm for times in entry.rounds]
-        for arm in arms
-    }
-    costs, step_ms = _costs(entries, curve)
-    return Recording(
-        source,
-        model,
-        _first((sample.prompt, sample.tokens) for sample in plain),
-        Comparison(samples),
-        {arm: median(values) for arm, values in besides.items() if values},
-        costs,
-        step_ms,
-    )
-
-
-def _costs(entries: Sequence[Entry], curve: Mapping[str, Any]) -> tuple[dict[int, float], float]:
-    """Milliseconds by width, and of a draft model's pass: the reported curve, taken to what passes really cost in the
-    generations without a draft model. A curve is measured once, before hours of generating; plain passes wait for
-    memory, all others mostly compute, so the two have a pace each, and a draft model goes with the latter."""
-    seen: dict[int, list[float]] = {}
-    for entry in entries:
-        if DRAFT not in entry.sample.stats.sources:
-            for times in entry.rounds:
-                seen.setdefault(times.width, []).append(times.target)
-    ratios = {int(width): float(ratio) for width, ratio in curve.get("ratios", {}).items()}
-    if not ratios or 1 not in seen:
-        return {}, 0.0
-    plain_ms = median(seen[1])
-    expected = VerifyCost({0: {1: plain_ms} | {width: plain_ms * ratio for width, ratio in ratios.items()}})
-    costs = expected.costs(0)
-    paces = [ms / costs[width] for width, found in seen.items() if 1 < width < len(costs) for ms in found]
-    pace = median(paces) if paces else 1.0
-    wide = {width: pace * plain_ms * ratio for width, ratio in ratios.items()}
-    often = {width: median(found) for width, found in seen.items() if len(found) >= OFTEN and width < len(costs)}
-    return {1: plain_ms} | wide | often, pace * plain_ms * curve.get("draft_step", {}).get(DRAFT, 0.0)
-
-
-def of_store(whole: WholeRun) -> list[Recording]:
-    """Of a stored run: one for every model that an arm ran without drafts. The stack is the arm of the same model that
-    left drafting to the policy."""
+def _by_model(whole: WholeRun) -> dict[str, list[Timed]]:
+    """Cells of the plain arm and of the stack, by model."""
     run = whole.run
-    prompts = {row["id"]: Prompt(**row) for row in run.plan.get("prompts", ())}
-    found: dict[str, Recording] = {}
+    prompts = {row["id"]: Prompt(**row) for row in run.plan.get("prompts", ()) if isinstance(row, Mapping)}
+    found: dict[str, list[Timed]] = {}
     for arm in run.arms:
         model = measured_model(run, arm.name).name
         if arm.role == "repeat" or model in found or _draft(arm.configuration) != "off":
@@ -145,14 +92,54 @@ def of_store(whole: WholeRun) -> list[Recording]:
         )
         names = {arm.name: BASELINE, stack: STACK}
         cells = [cell for cell in whole.cells if cell.status == "ok" and cell.token_ids and cell.arm in names]
-        samples = [_sample(cell, names[cell.arm], prompts) for cell in cells]
-        found[model] = Recording(
-            run.id,
-            model,
-            _first((sample.prompt, sample.tokens) for sample in samples if sample.arm == BASELINE),
-            Comparison(samples),
-        )
-    return [recording for recording in found.values() if recording.answers]
+        found[model] = [(_sample(cell, names[cell.arm], prompts), cell) for cell in cells]
+    return found
+
+
+def _recording(source: str, model: str, timed: Sequence[Timed], curves: Sequence[Curve]) -> Recording:
+    besides: dict[str, list[float]] = {}
+    for sample, cell in timed:
+        besides.setdefault(sample.arm, []).extend(times.total - times.passes for times in rounds_of(cell))
+    costs, step_ms = _costs(timed, model, curves)
+    return Recording(
+        source,
+        model,
+        _first((sample.prompt, sample.tokens) for sample, _ in timed if sample.arm == BASELINE),
+        Comparison([sample for sample, _ in timed]),
+        {arm: median(values) for arm, values in besides.items() if values},
+        costs,
+        step_ms,
+    )
+
+
+def _costs(timed: Iterable[Timed], model: str, curves: Sequence[Curve]) -> tuple[dict[int, float], float]:
+    """Milliseconds by width, and of a draft model's pass: the stored curve, taken to what passes really cost in the
+    generations without a draft model. A curve is measured once, before hours of generating; plain passes wait for
+    memory, all others mostly compute, so the two have a pace each, and a draft model goes with the latter."""
+    seen: dict[int, list[float]] = {}
+    for sample, cell in timed:
+        if DRAFT not in sample.stats.sources:
+            for times in rounds_of(cell):
+                seen.setdefault(times.width, []).append(times.passes)
+    tables = {curve.model: curve.table for curve in curves}
+    if model not in tables or 1 not in seen:
+        return {}, 0.0
+    table = tables.pop(model)
+    costs = _verify_cost(table).costs(0)
+    plain_ms = median(seen[1])
+    widths = {width for row in table.values() for width in row if width > 1}
+    expected = {width: plain_ms * costs[width] / costs[1] for width in range(1, len(costs))}
+    paces = [ms / expected[width] for width, found in seen.items() if width > 1 and width in expected for ms in found]
+    pace = median(paces) if paces else 1.0
+    wide = {width: pace * expected[width] for width in widths}
+    often = {width: median(found) for width, found in seen.items() if len(found) >= OFTEN and width in expected}
+    # The other curve, if there is one, is the draft model's.
+    steps = [_verify_cost(draft).costs(0)[1] for draft in tables.values()]
+    return {1: plain_ms} | wide | often, pace * plain_ms * steps[0] / costs[1] if len(steps) == 1 else 0.0
+
+
+def _verify_cost(table: Mapping[int, Mapping[int, float]]) -> VerifyCost:
+    return VerifyCost({depth: dict(row) for depth, row in table.items()})
 
 
 def _draft(configuration: Mapping[str, object]) -> str:

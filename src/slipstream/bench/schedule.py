@@ -51,6 +51,11 @@ def default_pairs(prompts: int) -> int:
     return pairs + pairs % 2
 
 
+def default_checks(pairs: int) -> int:
+    """Pairs of identical arms per prompt, for so many of a candidate."""
+    return min(pairs, max(2, math.ceil(pairs / 2)))
+
+
 def hold_out(prompts: Sequence[tuple[str, str]]) -> tuple[list[str], list[str]]:
     """Splits prompts, given as (id, task), into those to choose a winner on and those to measure it again on.
 

@@ -47,9 +47,14 @@ def last_words(run: "Run", outcome: "Outcome") -> None:
     print(f"stored as {run.id}")
 
 
+def interrupted(kind: str, name: str) -> int:
+    """Says how to go on, and returns the exit code."""
+    print(f"interrupted; go on with: slipstream bench {kind} --resume {name}", file=sys.stderr)
+    return 130
+
+
 def exit_code(run: "Run", outcome: "Outcome") -> int:
     """Of a run that ended, saying how to go on with one that was interrupted."""
     if outcome.state != "interrupted":
         return 0
-    print(f"interrupted; go on with: slipstream bench {run.kind} --resume {run.id}", file=sys.stderr)
-    return 130
+    return interrupted(run.kind, run.id)

@@ -1,7 +1,6 @@
 """What `bench compare` and `bench sweep` share: a run made of arms and prompts, measured, stored and shown."""
 
 import json
-import math
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,7 @@ from slipstream.bench.cell import Arm, Role, Run
 from slipstream.bench.child import environment
 from slipstream.bench.child_arm import ChildArm
 from slipstream.bench.runner import Measures, Plan, measure
-from slipstream.bench.schedule import Block, default_pairs, hold_out
+from slipstream.bench.schedule import Block, default_checks, default_pairs, hold_out
 from slipstream.bench.session_arm import SessionArm, Stage
 from slipstream.bench.store import ResultStore, new_id
 from slipstream.bench.verdict import CONTROL_OF
@@ -57,7 +56,7 @@ def require_positive(**values: float | None) -> None:
 def new_run(kind: str, arms: Mapping[str, Settings], wanted: Wanted) -> Run:
     """A run of these arms, of which the first is the baseline; with its repetition and, for every arm that differs from
     it in drafts alone and may copy from the prompt, one that may not. Refuses what can't be opened."""
-    models = dict(_model(settings) for settings in arms.values())
+    models = dict(checked_model(settings) for settings in arms.values())
     (baseline, ground), *others = arms.items()
     pairs = wanted.pairs or default_pairs(len(wanted.prompts))
     _, held = hold_out([(prompt.id, prompt.task) for prompt in wanted.prompts])
@@ -81,7 +80,7 @@ def new_run(kind: str, arms: Mapping[str, Settings], wanted: Wanted) -> Run:
         plan={
             "prompts": [asdict(prompt) for prompt in wanted.prompts],
             "pairs": pairs,
-            "checks": min(pairs, max(2, math.ceil(pairs / 2))),
+            "checks": default_checks(pairs),
             "size": len(wanted.prompts) if fresh else 1,
             "held": held if wanted.hold_out else [],
             "fresh": fresh,
@@ -171,7 +170,7 @@ def _on_stage(run: Run, opened: ExitStack, verbose: bool) -> dict[str, Measures]
     return arms
 
 
-def _model(settings: Settings) -> tuple[str, str]:
+def checked_model(settings: Settings) -> tuple[str, str]:
     """Name and content hash of an arm's model, once it is clear that it can be opened like that."""
     from slipstream.assembly.options import model_options, require_context, with_settings
     from slipstream.assembly.second import second_models

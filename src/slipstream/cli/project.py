@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from slipstream.cli import options as shared
-from slipstream.core.errors import RequestError, UnknownName
+from slipstream.core.errors import RequestError
 
 CONTEXT = 4096
 """Tokens of context that a model is opened with, as the benchmarks do it, or as many as it was trained for."""
@@ -26,7 +26,7 @@ def project(
     hosts: Annotated[Path | None, typer.Option(help="TOML file of your own machines, not the built-in ones.")] = None,
     source: Annotated[
         list[str] | None,
-        typer.Option("--from", help="Stored run, or folder of one, whose answers are replayed. Default: the latest."),
+        typer.Option("--from", help="Stored run or benchmark whose answers are replayed. Default: the latest."),
     ] = None,
     model: Annotated[
         list[Path] | None,
@@ -92,33 +92,23 @@ def _default_model() -> Path:
 
 
 def _recordings(names: Sequence[str]) -> list[Any]:
-    """Of the named runs and folders, or of the latest one that holds answers."""
-    from slipstream import config
-    from slipstream.bench.record import RunRecord
-    from slipstream.bench.recordings import of_folder, of_store
-    from slipstream.bench.store import FILE, ResultStore
+    """Of the named runs and benchmarks, or of the latest that holds answers."""
+    from slipstream.bench.recordings import of_store
+    from slipstream.bench.store import ResultStore
+    from slipstream.cli import measured
 
-    results = config.load().data_root.results
-    with ExitStack() as opened:
-        known = {str(path.parent): path.stat().st_mtime for path in results.glob("*/samples.jsonl")}
-        store = None
-        if (results / FILE).exists():
-            store = opened.enter_context(ResultStore.open(results / FILE))
-            known |= {run.id: run.started for run in store.runs()}
-        found: list[Any] = []
-        for name in names or sorted(known, key=lambda name: -known[name]):
-            folder = next((path for path in (Path(name), results / name) if path.is_dir()), None)
-            if folder is not None:
-                found += of_folder(RunRecord(folder))
-            elif store is not None:
-                found += of_store(store.whole(name))
-            else:
-                raise UnknownName("run", name, known)
+    found: list[Any] = []
+    with ResultStore.open(measured.store_file()) as store:
+        together: dict[str, list[str]] = {}
+        for run in store.runs():
+            together.setdefault(run.plan.get("benchmark", run.id), []).insert(0, run.id)
+        for name in names or together:
+            found += of_store(name, [store.whole(run) for run in together.get(name, [name])])
             if found and not names:
                 break
     if not found:
         raise RequestError(
-            f"no answers are recorded in {', '.join(names) or results}",
+            f"no answers are recorded in {', '.join(names) or 'the result store'}",
             hint="make some: slipstream bench stack, or slipstream bench compare",
         )
     return found
