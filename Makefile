@@ -31,7 +31,7 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: install  ## measure plain decoding against the stack on the built-in prompts (about 5 minutes), and store the run
+bench: install  ## measure plain decoding against the stack on the built-in prompts (about 10 minutes), and store the runs
 	@$(BIN)/slipstream bench first-light
 
 # MODELS and EXACT are GGUF files; without MODELS the embedded model is measured.

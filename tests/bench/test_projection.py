@@ -7,20 +7,20 @@ import numpy as np
 import pytest
 
 from slipstream.bench import stack
+from slipstream.bench.ablation import Single
 from slipstream.bench.arms import STACK
 from slipstream.bench.compare import BASELINE
 from slipstream.bench.first_light import Suite
 from slipstream.bench.known import Known
 from slipstream.bench.machine import described, this_machine
 from slipstream.bench.projection import LABEL, Costed, Subject, assumptions, checks, projections, replay
-from slipstream.bench.record import RunRecord
-from slipstream.bench.recordings import Recording, of_folder
+from slipstream.bench.recordings import Recording, of_store
 from slipstream.bench.roofline import Work
 from slipstream.bench.workload import Prompt
 from slipstream.control.curve import VerifyCost
 from slipstream.control.price import Price
 from slipstream.engine.fake import random_table
-from tests.bench.made import CURVE, DRAFT_MS, VOCABULARY, fake_session
+from tests.bench.made import CURVE, DRAFT_MS, VOCABULARY, fake_session, stored_run
 from tests.support import LetterTokenizer
 
 TEXTS = ("abcabc", "hgfe", "aabb", "ddeeff")
@@ -35,12 +35,9 @@ NOTHING = {BASELINE: 0.0, STACK: 0.0}
 
 def recorded(folder: Path, *, draft_model: bool = False) -> Recording:
     """A run of `bench stack` on the fake model."""
-    session, record = fake_session(folder, draft_model=draft_model), RunRecord(folder / "run")
-    record.begin({})
-    clock = session.loop.clock
-    answers = stack.answers(session, "m.gguf", SUITE, record, clock, lambda what: None)
-    stack.measure(session, "m.gguf", SUITE, stack.ablate(session, SUITE, answers, clock)[0], 1, record, clock)
-    (found,) = of_folder(record)
+    session = fake_session(folder, draft_model=draft_model)
+    arms = stack.arms(SUITE, {"model": "m.gguf"}, Single("suffix", 4, 1.0, 1.0), order=False)
+    (found,) = of_store("run", [replace(stored_run(session, arms, PROMPTS, 1), curves=())])
     return found
 
 

@@ -1,74 +1,73 @@
-"""Recorded answers, from a run's folder and from the store."""
+"""Recorded answers of stored runs, of those of one benchmark together, and of traces."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from slipstream.bench import first_light, stack
+from slipstream.bench import stack
 from slipstream.bench.ablation import Single
 from slipstream.bench.arms import STACK
 from slipstream.bench.cell import Arm, Cell
 from slipstream.bench.compare import BASELINE
 from slipstream.bench.first_light import Suite
-from slipstream.bench.record import RunRecord
-from slipstream.bench.recordings import Answered, of_folder, of_store, of_trace
+from slipstream.bench.recordings import Answered, of_store, of_trace
 from slipstream.bench.store_rows import Curve, StoredRun, WholeRun
 from slipstream.bench.workload import Prompt
 from slipstream.control.curve import VerifyCost
 from slipstream.core.errors import StateFileError
-from tests.bench.made import CURVE, fake_session
+from slipstream.session import Session
+from tests.bench.made import CURVE, fake_session, stored_run
 
 PROMPTS = (Prompt("a", "edit", "abcabcabc"), Prompt("b", "chat", "hgfe"))
 SUITE = Suite("edits", PROMPTS, 24)
 
 
-def test_a_folder_of_bench_stack(tmp_path: Path) -> None:
-    session, record = fake_session(tmp_path), RunRecord(tmp_path / "run")
-    record.begin({})
-    clock = session.loop.clock
-    answers = stack.answers(session, "m.gguf", SUITE, record, clock, lambda what: None)
-    singles = stack.ablate(session, SUITE, answers, clock)
-    stack.measure(session, "m.gguf", SUITE, singles[0], 2, record, clock)
-    stack.measure_slowest(session, "m.gguf", SUITE, record, clock, lambda what: None)
-    (found,) = of_folder(record)
-    assert (found.source, found.model) == ("run", "m.gguf")
-    assert {one.prompt.id: one.tokens for one in found.answers} == answers
+def stack_run(session: Session, suite: Suite = SUITE, **plan: object) -> WholeRun:
+    """A run of `bench stack`, with a single source that isn't the stack."""
+    arms = stack.arms(suite, {"model": "m.gguf"}, Single("suffix", 4, 1.0, 1.0), order=False)
+    return stored_run(session, arms, suite.prompts, 2, 2, **plan)
+
+
+def test_a_run_of_bench_stack(tmp_path: Path) -> None:
+    session = fake_session(tmp_path)
+    whole = stack_run(session)
+    (found,) = of_store("b1", [whole])
+    assert (found.source, found.model) == ("b1", "m")
+    plain = {cell.prompt: cell.token_ids for cell in whole.cells if cell.arm == "plain"}
+    assert {one.prompt.id: one.tokens for one in found.answers} == plain
+    assert [one.prompt for one in found.answers] == list(PROMPTS), "with their text"
     assert {sample.arm for sample in found.measured.samples} == {BASELINE, STACK}
-    # Neither the first, warming run nor the slowest prompts' second measurement is in it.
-    assert len(found.measured.samples) == 2 * 2 * 2
+    # Checks are plain answers as well; of the arms only the stack is one more.
+    assert len(found.measured.samples) == 2 * (2 + 2) + 2 * 2
     assert found.sources <= {"suffix", "reference"}
     assert found.round_ms == {BASELINE: 0.0, STACK: 0.0}
-    assert (found.costs, found.step_ms) == ({}, 0.0)
+    assert VerifyCost({0: dict(found.costs)}).costs(0) == pytest.approx(VerifyCost({0: dict(CURVE)}).costs(0))
+    assert found.step_ms == 0
 
 
-def test_a_finished_run_s_curve_is_taken_to_what_its_passes_cost(tmp_path: Path) -> None:
-    session, record = fake_session(tmp_path), RunRecord(tmp_path / "run")
-    record.begin({})
-    stack.measure(session, "m.gguf", SUITE, Single("suffix", 4, 1.0, 1.0), 1, record, session.loop.clock)
-    report = record.folder / "report.json"
-    half = {str(width): ms / CURVE[1] / 2 for width, ms in CURVE.items() if width > 1}
-    curves = {"m.gguf": {"ratios": half, "draft_step": {"draft_model": 0.25}}}
-    report.write_text(json.dumps({"curves": curves}))
-    (found,) = of_folder(record)
+def test_the_curve_is_taken_to_what_its_passes_cost(tmp_path: Path) -> None:
+    session = fake_session(tmp_path)
+    half = {1: CURVE[1]} | {width: ms / 2 for width, ms in CURVE.items() if width > 1}
+    whole = replace(stack_run(session), curves=(Curve("m", {64: half}), Curve("draft", {64: {1: 0.25 * CURVE[1]}})))
+    (found,) = of_store("b1", [whole])
     assert VerifyCost({0: dict(found.costs)}).costs(0) == pytest.approx(VerifyCost({0: dict(CURVE)}).costs(0))
     assert found.step_ms == pytest.approx(2 * 0.25 * CURVE[1])
-    report.write_text("[")
-    with pytest.raises(StateFileError, match="no report"):
-        of_folder(record)
+    (bare,) = of_store("b1", [replace(whole, curves=())])
+    assert (bare.costs, bare.step_ms) == ({}, 0.0)
 
 
-def test_a_folder_of_first_light(tmp_path: Path) -> None:
-    session, record = fake_session(tmp_path), RunRecord(tmp_path / "run")
-    record.begin({})
-    first_light.measure(session, "m.gguf", SUITE, 1, record, session.loop.clock)
-    (found,) = of_folder(record)
-    assert len(found.answers) == 2 and len(found.measured.samples) == 4
-
-
-def test_something_else_than_a_run(tmp_path: Path) -> None:
-    with pytest.raises(StateFileError):
-        of_folder(RunRecord(tmp_path))
+def test_runs_of_one_benchmark_go_together(tmp_path: Path) -> None:
+    session = fake_session(tmp_path)
+    first = stack_run(session)
+    more = Suite("more", (PROMPTS[1], Prompt("c", "chat", "dede")), 24)
+    second = stack_run(session, more)
+    (found,) = of_store("b1", [first, second])
+    assert [one.prompt.id for one in found.answers] == ["a", "b", "c"]
+    assert len(found.measured.samples) == len(of_store("b1", [first])[0].measured.samples) // 2 * 3
+    other = replace(first, run=replace(first.run, plan={**first.run.plan, "part": "slowest"}))
+    assert of_store("b1", [other]) == []
 
 
 def arm(name: str, role: str, **settings: object) -> Arm:
@@ -100,29 +99,12 @@ def test_a_stored_run() -> None:
         cell("plain", "a", 3.0), cell("plain, again", "a", 1.0), cell("candidate", "a", 1.5), cell("fixed", "a", 0.1),
         cell("plain", "b", 3.0, status="failed"), cell("canary", "canary", 1.0),
     )  # fmt: skip
-    (found,) = of_store(WholeRun(run=run, cells=cells))
+    (found,) = of_store("r1", [WholeRun(run=run, cells=cells)])
     assert (found.source, found.model) == ("r1", "m")
     assert [(one.prompt.text, one.tokens) for one in found.answers] == [("abc", (1, 2, 3))]
     assert found.measured.ratio(STACK, ["a"]).value == pytest.approx(2.0)
     assert found.sources == {"suffix"}
     assert found.round_ms == {BASELINE: pytest.approx(0.4), STACK: pytest.approx(0.4)}
-
-
-def test_a_stored_curve_is_taken_to_what_passes_cost() -> None:
-    run = StoredRun(
-        id="r1", kind="stack", started=1.0, arms=(arm("plain", "baseline", draft="off"), arm("s", "candidate"))
-    )
-    passes = [[1, 100.0]] * 9 + [[2, 300.0]] * 2
-    cells = (
-        cell("plain", "a", 1.0, figures={"passes": passes[:9]}), cell("s", "a", 1.0, figures={"passes": passes}),
-        cell("s", "b", 1.0, figures={"sources": {"draft_model": {"drafted": 1, "accepted": 1}}, "passes": [[1, 9.0]]}),
-    )  # fmt: skip
-    curve = Curve("m.gguf", {64: {1: 50.0, 2: 100.0, 4: 150.0}, 512: {1: 51.0}})
-    (found,) = of_store(WholeRun(run=run, cells=cells, curves=(curve,)))
-    # Twice as slow as when the curve was measured, and wide passes half as much again.
-    assert found.costs == {1: pytest.approx(100.0), 2: pytest.approx(300.0), 4: pytest.approx(450.0)}
-    (found,) = of_store(WholeRun(run=run, cells=cells))
-    assert found.costs == {}
 
 
 def test_a_trace_is_an_answer_without_a_measurement(tmp_path: Path) -> None:
@@ -139,4 +121,4 @@ def test_a_trace_is_an_answer_without_a_measurement(tmp_path: Path) -> None:
 
 def test_a_stored_run_without_plain_answers_records_nothing() -> None:
     run = StoredRun(id="r1", kind="sweep", started=1.0, arms=(arm("a", "baseline", draft="auto"),))
-    assert of_store(WholeRun(run=run, cells=(cell("a", "a", 1.0),))) == []
+    assert of_store("r1", [WholeRun(run=run, cells=(cell("a", "a", 1.0),))]) == []

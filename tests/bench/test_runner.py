@@ -74,6 +74,20 @@ def test_identical_arms_come_first_then_candidates() -> None:
     assert next(claim for claim in found.claims if claim.arm == OTHER).verdict == "faster"
 
 
+def test_what_knows_the_answer_runs_with_the_candidates_and_wins_nothing() -> None:
+    arms = (*ARMS, Arm(name="oracle", role="bound"))
+    work = Work({"oracle": lambda prompt, repetition: 90.0, OTHER: lambda prompt, repetition: 20.0})
+    found = work.measure(Plan(prompts=TWO, pairs=6, checks=2, held=("edit2",)), *arms)
+    assert Counter(one.arm for one in work.store.held if one.prompt == "edit1") == {
+        BASE: 8,
+        AGAIN: 2,
+        OTHER: 6,
+        "oracle": 6,
+    }
+    assert {one.arm for one in work.store.held if one.prompt == "edit2" and one.repetition >= 2} == {BASE, OTHER}
+    assert {claim.standing for claim in found.claims if claim.arm == "oracle"} == {"baseline"}
+
+
 def test_a_block_of_several_prompts_is_one_start() -> None:
     work = Work()
     work.measure(Plan(prompts=TWO, pairs=1, size=2), *ARMS[::2])

@@ -70,6 +70,13 @@ def test_the_newest_visit_counts_and_its_engine(store: ResultStore) -> None:
     assert (visit.run, visit.engine) == ("newer", "b2")
 
 
+def test_an_arm_that_knows_the_answer_is_no_trial(store: ResultStore) -> None:
+    oracle = Arm(name="oracle", role="bound", configuration={"model": "tiny.gguf", "draft": ["reference"]})
+    store.begin(make_run("other", arms=(oracle,)))
+    store.append("other", make_cell("oracle"))
+    assert not visited(store, TINY)
+
+
 def test_retracted_runs_canaries_and_random_tokens_are_no_trials(store: ResultStore) -> None:
     store.append(make_run().id, make_cell("canary", task="canary"))
     store.append(make_run().id, make_cell(task="synthetic"))

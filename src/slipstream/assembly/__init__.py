@@ -128,7 +128,7 @@ def open_session(
             time.perf_counter,
             trace,
             reuse_prefix=not options.exact,
-            automatic=options.drafters or catalog.automatic(),
+            automatic=catalog.automatic() if options.drafters is None else options.drafters,
             reserve=policy.curve.max_width if options.exact else 0,
             paid=paid.drafters,
         )

@@ -8,8 +8,9 @@ Status = Literal["ok", "failed", "garbage", "tainted"]
 """failed: there is no answer. garbage: there is one that nobody wants (`garbage.py`). tainted: the answer is fine, the
 timing isn't (other load, a clock step, an engine's figure that contradicts ours, a warm cache declared cold)."""
 
-Role = Literal["baseline", "candidate", "control", "repeat"]
-"""control: the candidate with nothing of the prompt to copy from. repeat: the baseline under another name (A/A)."""
+Role = Literal["baseline", "candidate", "control", "repeat", "bound"]
+"""control: the candidate with nothing of the prompt to copy from. repeat: the baseline under another name (A/A). bound:
+it knows the answer, as nothing does that one could use: what is lost to it is lost to drafting."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

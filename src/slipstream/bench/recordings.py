@@ -1,17 +1,16 @@
-"""Recorded answers, from wherever they were stored: what a model said plainly, and how fast the stack was then."""
+"""Recorded answers of stored runs and of traces: what a model said plainly, and how fast the stack was then."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from slipstream.bench.arms import STACK
 from slipstream.bench.cell import Cell
 from slipstream.bench.compare import BASELINE, Comparison, Sample
-from slipstream.bench.record import Entry, RunRecord
-from slipstream.bench.store_rows import WholeRun
+from slipstream.bench.store_rows import Curve, WholeRun
+from slipstream.bench.traced_arm import rounds_of
 from slipstream.bench.untested import measured_model
 from slipstream.bench.workload import Prompt
 from slipstream.control.curve import VerifyCost
@@ -35,10 +34,10 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """One model's part of a run. `measured` holds the plain arm and the stack, as timed then; `round_ms` is what a
-    round took besides its passes, by arm; `source` names the run. `costs` are milliseconds of a pass by width and
-    `step_ms` of a draft model's, as they were then: a machine is another one an hour later. Empty and 0 if they weren't
-    stored."""
+    """One model's part of a run, or of the runs of one benchmark. `measured` holds the plain arm and the stack, as
+    timed then; `round_ms` is what a round took besides its passes, by arm; `source` names the run. `costs` are
+    milliseconds of a pass by width and `step_ms` of a draft model's, as they were then: a machine is another one an
+    hour later. Empty and 0 if they weren't stored."""
 
     source: str
     model: str
@@ -54,145 +53,25 @@ class Recording:
         return frozenset(self.measured.stats(STACK).sources)
 
 
-def of_folder(record: RunRecord) -> list[Recording]:
-    """Of a folder that `bench first-light` or `bench stack` wrote; a prompt counts in the first suite that has it.
-
-    Raises StateFileError if it isn't a run.
-    """
-    _ = record.conditions
-    suites: dict[tuple[str, str], str] = {}
-    entries: dict[str, list[Entry]] = {}
-    for entry in record.entries():
-        if suites.setdefault((entry.model, entry.sample.prompt.id), entry.suite) == entry.suite:
-            entries.setdefault(entry.model, []).append(entry)
-    curves = _curves(record)
-    return [_of_entries(record.folder.name, model, found, curves.get(model, {})) for model, found in entries.items()]
+Timed = tuple[Sample, Cell]
 
 
-def _curves(record: RunRecord) -> Mapping[str, Any]:
-    """By model, what a finished run of `bench stack` reports of its curves, in plain passes."""
-    file = record.folder / "report.json"
-    try:
-        found: Mapping[str, Any] = json.loads(file.read_text("utf-8")).get("curves", {})
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, AttributeError) as error:
-        raise StateFileError(f"{file} is no report: {error}", hint="remove it, or name another run") from None
-    return found
-
-
-def _of_entries(source: str, model: str, entries: Sequence[Entry], curve: Mapping[str, Any]) -> Recording:
-    plain = [entry.sample for entry in entries if entry.sample.arm == BASELINE]
-    timed = {(e.sample.prompt.id, e.sample.arm, e.sample.repetition): e.sample for e in entries}
-    arms = (BASELINE, STACK)
-    samples = [sample for sample in timed.values() if sample.repetition >= 0 and sample.arm in arms]
-    besides = {
-        arm: [times.total - times.target for entry in entries if entry.sample.arm == arm for times in entry.rounds]
-        for arm in arms
-    }
-    seen: dict[int, list[float]] = {}
-    for entry in entries:
-        if DRAFT not in entry.sample.stats.sources:
-            for times in entry.rounds:
-                seen.setdefault(times.width, []).append(times.target)
-    ratios = {int(width): float(ratio) for width, ratio in curve.get("ratios", {}).items()}
-    costs, step_ms = _costs(seen, ratios, curve.get("draft_step", {}).get(DRAFT, 0.0))
-    return Recording(
-        source,
-        model,
-        _first((sample.prompt, sample.tokens) for sample in plain),
-        Comparison(samples),
-        {arm: median(values) for arm, values in besides.items() if values},
-        costs,
-        step_ms,
-    )
-
-
-def _costs(
-    seen: Mapping[int, Sequence[float]], ratios: Mapping[int, float], step: float
-) -> tuple[dict[int, float], float]:
-    """Milliseconds by width, and of a draft model's pass: a curve (`ratios` and `step`, in plain passes), taken to what
-    passes really cost in the generations without a draft model (`seen`, by width). A curve is measured once, before
-    hours of generating; plain passes wait for memory, all others mostly compute, so the two have a pace each, and a
-    draft model goes with the latter."""
-    if not ratios or 1 not in seen:
-        return {}, 0.0
-    plain_ms = median(seen[1])
-    expected = VerifyCost({0: {1: plain_ms} | {width: plain_ms * ratio for width, ratio in ratios.items()}})
-    costs = expected.costs(0)
-    paces = [ms / costs[width] for width, found in seen.items() if 1 < width < len(costs) for ms in found]
-    pace = median(paces) if paces else 1.0
-    wide = {width: pace * plain_ms * ratio for width, ratio in ratios.items()}
-    often = {width: median(found) for width, found in seen.items() if len(found) >= OFTEN and width < len(costs)}
-    return {1: plain_ms} | wide | often, pace * plain_ms * step
-
-
-def of_store(whole: WholeRun) -> list[Recording]:
-    """Of a stored run: one for every model that an arm ran without drafts. The stack is the arm of the same model that
-    left drafting to the policy."""
-    run = whole.run
-    found: dict[str, Recording] = {}
-    for arm in run.arms:
-        model = measured_model(run, arm.name).name
-        if arm.role == "repeat" or model in found or _draft(arm.configuration) != "off":
+def of_store(source: str, runs: Sequence[WholeRun]) -> list[Recording]:
+    """Of a stored run, or of all runs of a benchmark, under the name `source`: one for every model that an arm ran
+    without drafts. The stack is the arm of the same model that left drafting to the policy. A prompt counts in the
+    first run that has it; runs that only prepare others or measure chosen prompts again are left out."""
+    found: dict[str, list[Timed]] = {}
+    curves: dict[str, list[Curve]] = {}
+    for whole in runs:
+        if whole.run.plan.get("part"):
             continue
-        stacks = (
-            other.name
-            for other in run.arms
-            if other.role == "candidate"
-            and _draft(other.configuration) == "auto"
-            and measured_model(run, other.name).name == model
-        )
-        found[model] = _of_cells(whole, model, {arm.name: BASELINE, next(stacks, ""): STACK})
-    return [recording for recording in found.values() if recording.answers]
-
-
-def _of_cells(whole: WholeRun, model: str, names: Mapping[str, str]) -> Recording:
-    """`names` are what the arms that count are called here."""
-    prompts = {row["id"]: Prompt(**row) for row in whole.run.plan.get("prompts", ())}
-    cells = [cell for cell in whole.cells if cell.status == "ok" and cell.token_ids and cell.arm in names]
-    samples = [_sample(cell, names[cell.arm], prompts) for cell in cells]
-    besides: dict[str, list[float]] = {}
-    seen: dict[int, list[float]] = {}
-    for cell in cells:
-        if (spent := _besides(cell)) is not None:
-            besides.setdefault(names[cell.arm], []).append(spent)
-        for width, milliseconds in _passes(cell):
-            seen.setdefault(width, []).append(milliseconds)
-    curve = next((one.table for one in whole.curves if one.model.removesuffix(".gguf") == model), {})
-    row = curve[min(curve)] if curve else {}
-    costs, step_ms = _costs(seen, {width: ms / row[1] for width, ms in row.items()} if 1 in row else {}, 0.0)
-    return Recording(
-        whole.run.id,
-        model,
-        _first((sample.prompt, sample.tokens) for sample in samples if sample.arm == BASELINE),
-        Comparison(samples),
-        {name: median(values) for name, values in besides.items()},
-        costs,
-        step_ms,
-    )
-
-
-def _passes(cell: Cell) -> list[tuple[int, float]]:
-    """Width and milliseconds of target passes: each one (`passes`) where they were recorded, else the mean of a cell
-    without drafts. None where a draft model took turns with them."""
-    figures = cell.figures
-    if DRAFT in figures.get("sources", {}):
-        return []
-    if "passes" in figures:
-        return [(int(width), float(milliseconds)) for width, milliseconds in figures["passes"]]
-    if figures.get("rounds") and figures.get("target_ms") and not figures.get("drafted"):
-        return [(1, figures["target_ms"] / figures["rounds"])]
-    return []
-
-
-def _besides(cell: Cell) -> float | None:
-    """Milliseconds that a round of the cell took besides its passes; None if it wasn't recorded."""
-    figures = cell.figures
-    if not figures.get("rounds") or "target_ms" not in figures:
-        return None
-    spent: float = 1000 * cell.seconds - figures["target_ms"] - figures.get("paid_ms", 0.0)
-    return max(0.0, spent) / int(figures["rounds"])
+        for model, timed in _by_model(whole).items():
+            curves.setdefault(model, []).extend(whole.curves)
+            held = found.setdefault(model, [])
+            seen = {sample.prompt.id for sample, _ in held}
+            held += [one for one in timed if one[0].prompt.id not in seen]
+    recordings = [_recording(source, model, timed, curves[model]) for model, timed in found.items()]
+    return [recording for recording in recordings if recording.answers]
 
 
 def of_trace(file: Path, model: str, prompt: Prompt) -> Recording:
@@ -206,6 +85,88 @@ def of_trace(file: Path, model: str, prompt: Prompt) -> Recording:
     if not tokens:
         raise StateFileError(f"{file} is empty", hint="make one with slipstream run --trace")
     return Recording(file.name, model, (Answered(prompt, tokens),), Comparison())
+
+
+def _by_model(whole: WholeRun) -> dict[str, list[Timed]]:
+    """Cells of the plain arm and of the stack, by model."""
+    run = whole.run
+    prompts = {row["id"]: Prompt(**row) for row in run.plan.get("prompts", ()) if isinstance(row, Mapping)}
+    found: dict[str, list[Timed]] = {}
+    for arm in run.arms:
+        model = measured_model(run, arm.name).name
+        if arm.role == "repeat" or model in found or _draft(arm.configuration) != "off":
+            continue
+        stack = next(
+            (
+                other.name
+                for other in run.arms
+                if other.role == "candidate"
+                and _draft(other.configuration) == "auto"
+                and measured_model(run, other.name).name == model
+            ),
+            "",
+        )
+        names = {arm.name: BASELINE, stack: STACK}
+        cells = [cell for cell in whole.cells if cell.status == "ok" and cell.token_ids and cell.arm in names]
+        found[model] = [(_sample(cell, names[cell.arm], prompts), cell) for cell in cells]
+    return found
+
+
+def _recording(source: str, model: str, timed: Sequence[Timed], curves: Sequence[Curve]) -> Recording:
+    besides: dict[str, list[float]] = {}
+    for sample, cell in timed:
+        besides.setdefault(sample.arm, []).extend(_besides(cell))
+    costs, step_ms = _costs(timed, model, curves)
+    return Recording(
+        source,
+        model,
+        _first((sample.prompt, sample.tokens) for sample, _ in timed if sample.arm == BASELINE),
+        Comparison([sample for sample, _ in timed]),
+        {arm: median(values) for arm, values in besides.items() if values},
+        costs,
+        step_ms,
+    )
+
+
+def _besides(cell: Cell) -> list[float]:
+    """Milliseconds that rounds of the cell took besides their passes, or their mean where only that was recorded."""
+    if rounds := rounds_of(cell):
+        return [times.total - times.passes for times in rounds]
+    figures = cell.figures
+    if not figures.get("rounds") or "target_ms" not in figures:
+        return []
+    spent = 1000 * cell.seconds - figures["target_ms"] - figures.get("paid_ms", 0.0)
+    return [max(0.0, spent) / figures["rounds"]]
+
+
+def _costs(timed: Iterable[Timed], model: str, curves: Sequence[Curve]) -> tuple[dict[int, float], float]:
+    """Milliseconds by width, and of a draft model's pass: the stored curve, taken to what passes really cost in the
+    generations without a draft model. A curve is measured once, before hours of generating; plain passes wait for
+    memory, all others mostly compute, so the two have a pace each, and a draft model goes with the latter."""
+    seen: dict[int, list[float]] = {}
+    for sample, cell in timed:
+        if DRAFT not in sample.stats.sources:
+            for times in rounds_of(cell):
+                seen.setdefault(times.width, []).append(times.passes)
+    tables = {curve.model: curve.table for curve in curves}
+    if model not in tables or 1 not in seen:
+        return {}, 0.0
+    table = tables.pop(model)
+    costs = _verify_cost(table).costs(0)
+    plain_ms = median(seen[1])
+    widths = {width for row in table.values() for width in row if width > 1}
+    expected = {width: plain_ms * costs[width] / costs[1] for width in range(1, len(costs))}
+    paces = [ms / expected[width] for width, found in seen.items() if width > 1 and width in expected for ms in found]
+    pace = median(paces) if paces else 1.0
+    wide = {width: pace * expected[width] for width in widths}
+    often = {width: median(found) for width, found in seen.items() if len(found) >= OFTEN and width in expected}
+    # The other curve, if there is one, is the draft model's.
+    steps = [_verify_cost(draft).costs(0)[1] for draft in tables.values()]
+    return {1: plain_ms} | wide | often, pace * plain_ms * steps[0] / costs[1] if len(steps) == 1 else 0.0
+
+
+def _verify_cost(table: Mapping[int, Mapping[int, float]]) -> VerifyCost:
+    return VerifyCost({depth: dict(row) for depth, row in table.items()})
 
 
 def _draft(configuration: Mapping[str, object]) -> str:

@@ -177,7 +177,7 @@ class _Work:
         """All parts of the plan, as far as they aren't done yet."""
         plan = self.plan
         checks = [arm.name for arm in self.run.arms if arm.role in ("repeat", "control")] if plan.checks else []
-        candidates = [arm.name for arm in self.run.arms if arm.role == "candidate"]
+        candidates = [arm.name for arm in self.run.arms if arm.role in ("candidate", "bound")]
         first = self._part(checks, tuple(self.prompts), plan.checks, 0) if checks else []
         second = self._part(candidates, plan.chosen, plan.pairs, plan.checks)
         self.total = sum(map(_size, (*first, *second))) + 2 * plan.pairs * len(plan.held)

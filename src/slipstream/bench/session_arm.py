@@ -10,7 +10,7 @@ from slipstream.bench.schedule import Block
 from slipstream.bench.workload import Prompt
 from slipstream.control.fixed import FixedPolicy
 from slipstream.core.errors import RequestError, UnknownName
-from slipstream.core.request import Sampling
+from slipstream.core.request import Request, Sampling
 from slipstream.core.stats import Stats
 
 NOTHING_TO_COPY = "reference"
@@ -104,6 +104,18 @@ class SessionArm:
     def stop(self) -> None:
         """It stays for the other arms."""
 
+    def request(self, prompt: Prompt) -> Request:
+        """What the session is asked."""
+        request: Request = self.stage.session.request(
+            prompt.text,
+            max_tokens=self.generation.max_tokens,
+            workload=f"{self.name}: {prompt.task}",
+            remember=False,
+            draft=self.draft,
+            sampling=self.generation.sampling,
+        )
+        return request
+
     def measure(self, prompt: Prompt, repetition: int) -> Cell:
         """Generate, from a cold start unless the arm is a warm one."""
         stage, session, generation = self.stage, self.stage.session, self.generation
@@ -112,14 +124,7 @@ class SessionArm:
             stage.cool()
         uncooled = prompt.id in stage.seen
         stage.seen.add(prompt.id)
-        request = session.request(
-            prompt.text,
-            max_tokens=generation.max_tokens,
-            workload=f"{self.name}: {prompt.task}",
-            remember=False,
-            draft=self.draft,
-            sampling=generation.sampling,
-        )
+        request = self.request(prompt)
         adaptive, session.loop.policy = session.loop.policy, self.policy or session.loop.policy
         if stage.load:
             stage.load.begin()

@@ -57,8 +57,8 @@ class Entry:
 def matrix(models: Sequence[Model], runs: Iterable[Run], coverage: Iterable[Coverage], *, others: bool) -> list[Entry]:
     """Every model, by every draft source alone and every other method that was tried on it, by every task class.
 
-    `others` adds the models that were ever measured. Random tokens are no task, and arms that a run doesn't declare
-    (a canary) are no trial.
+    `others` adds the models that were ever measured. Random tokens are no task; arms that a run doesn't declare (a
+    canary) and those that know the answer are no trial.
     """
     by_id = {run.id: run for run in runs}
     visits: dict[tuple[str, str, str], Visit] = {}
@@ -66,7 +66,7 @@ def matrix(models: Sequence[Model], runs: Iterable[Run], coverage: Iterable[Cove
     for one in coverage:
         run = by_id.get(one.run)
         arm = next((arm for arm in run.arms if arm.name == one.arm), None) if run else None
-        if run is None or arm is None or one.task == SYNTHETIC:
+        if run is None or arm is None or arm.role == "bound" or one.task == SYNTHETIC:
             continue
         model = measured_model(run, one.arm)
         seen.setdefault(model.key, model)

@@ -65,17 +65,15 @@ def compare(
     return 0
 
 
-def run(
-    session: Any, prompts: Any, max_tokens: int, repetitions: int, draft: Any = "auto", oracle: bool = False
-) -> Any:
+def run(session: Any, prompts: Any, max_tokens: int, repetitions: int, draft: Any = "auto") -> Any:
     """The comparison, with a progress bar; Ctrl-C keeps what is complete."""
-    from slipstream.bench.arms import session_arms
-    from slipstream.bench.compare import Comparison, interleave
+    from slipstream.bench.arms import STACK, session_arms
+    from slipstream.bench.compare import BASELINE, Comparison, interleave
     from slipstream.bench.table import find_divergences
     from slipstream.cli.progress import Bar
     from slipstream.control.measure import Progress
 
-    arms = session_arms(session, max_tokens, draft=draft, oracle=oracle, clock=time.time)
+    arms = session_arms(session, max_tokens, draft=draft, clock=time.time)
     comparison = Comparison()
     total = len(prompts) * len(arms) * repetitions
     with Bar("comparing") as bar:
@@ -95,7 +93,8 @@ def run(
             if not comparison.samples:
                 raise
     tokens = {prompt.id: session.request(prompt.text).prompt for prompt in prompts}
-    comparison.divergences = find_divergences(comparison, session.target, tokens)
+    plain, ours = comparison.answers(BASELINE), comparison.answers(STACK)
+    comparison.divergences = find_divergences(plain, ours, session.target, tokens)
     return comparison
 
 

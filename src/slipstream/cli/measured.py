@@ -57,11 +57,13 @@ def history(store: "ResultStore", run: "Run", canary: "Canary | None") -> list[f
 
 
 def keep_curves(store: "ResultStore", run: "Run", found: Iterable[tuple[str, Table | None]]) -> None:
-    """Store verify-cost curves by model, the first one of each, but those that the run has already."""
+    """Store verify-cost curves by the name of the model's file, the first one of each, but those that the run has
+    already."""
     from slipstream.bench.store_rows import Curve
 
     held = {curve.model for curve in store.curves(run.id)}
-    for model, table in found:
+    for file, table in found:
+        model = file.removesuffix(".gguf")
         if table and model not in held:
             held.add(model)
             store.curve(run.id, Curve(model, {int(depth): _row(row) for depth, row in table.items()}))
@@ -88,12 +90,17 @@ def last_words(run: "Run", outcome: "Outcome") -> None:
     print(f"stored as {run.id}; see it again: slipstream bench show {run.id}")
 
 
+def interrupted(kind: str, name: str) -> int:
+    """Says how to go on, and returns the exit code."""
+    print(f"interrupted; go on with: slipstream bench {kind} --resume {name}", file=sys.stderr)
+    return 130
+
+
 def exit_code(run: "Run", outcome: "Outcome") -> int:
     """Of a run that ended, saying how to go on with one that was interrupted."""
     if outcome.state != "interrupted":
         return 0
-    print(f"interrupted; go on with: {_resume(run)}", file=sys.stderr)
-    return 130
+    return interrupted(run.kind, run.id)
 
 
 def _resume(run: "Run") -> str:

@@ -56,7 +56,7 @@ def require_positive(**values: float | None) -> None:
 def new_run(kind: str, arms: Mapping[str, Settings], wanted: Wanted) -> Run:
     """A run of these arms, of which the first is the baseline; with its repetition and, for every arm that differs from
     it in drafts alone and may copy from the prompt, one that may not. Refuses what can't be opened."""
-    models = dict(_model(settings) for settings in arms.values())
+    models = dict(checked_model(settings) for settings in arms.values())
     (baseline, ground), *others = arms.items()
     pairs = wanted.pairs or default_pairs(len(wanted.prompts))
     _, held = hold_out([(prompt.id, prompt.task) for prompt in wanted.prompts])
@@ -179,7 +179,7 @@ def _on_stage(run: Run, opened: ExitStack, verbose: bool) -> dict[str, SessionAr
     return arms
 
 
-def _model(settings: Settings) -> tuple[str, str]:
+def checked_model(settings: Settings) -> tuple[str, str]:
     """Name and content hash of an arm's model, once it is clear that it can be opened like that."""
     from slipstream.assembly.options import model_options, require_context, with_settings
     from slipstream.assembly.second import second_models

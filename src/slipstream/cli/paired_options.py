@@ -1,4 +1,4 @@
-"""Options that `bench compare` and `bench sweep` share."""
+"""Options that measuring commands share."""
 
 from pathlib import Path
 from typing import Annotated
@@ -23,4 +23,6 @@ Others = Annotated[float, typer.Option(help="CPU share of other processes above 
 Limit = Annotated[float, typer.Option(help="Seconds that a cell in a process of its own may take.")]
 WithCanary = Annotated[bool, typer.Option("--canary/--no-canary", help="Time a fixed prompt before and after.")]
 Resume = Annotated[str, typer.Option(help="An interrupted run to go on with, just as it was begun.")]
+Models = Annotated[list[Path] | None, typer.Option("--model", "-m", help="GGUF file; may be repeated.")]
+Short = Annotated[int | None, typer.Option(help="Only this many prompts of each suite.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]

@@ -35,12 +35,14 @@ def as_dict(run: Run, outcome: Outcome) -> dict[str, Any]:
             }
             for arm in run.arms
         ],
-        "claims": [
-            {name: None if value != value else value for name, value in asdict(claim).items()}
-            | {"same_output": same_output(claim, outcome.cells)}
-            for claim in outcome.claims
-        ],
+        "claims": [claim_json(claim, outcome.cells) for claim in outcome.claims],
     }
+
+
+def claim_json(claim: Claim, cells: Sequence[Cell]) -> dict[str, Any]:
+    """A claim for programs; a figure that nobody knows is None."""
+    known = {name: None if value != value else value for name, value in asdict(claim).items()}
+    return known | {"same_output": same_output(claim, cells)}
 
 
 def show(run: Run, outcome: Outcome) -> None:

@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from slipstream.cli import options as shared
-from slipstream.core.errors import RequestError, UnknownName
+from slipstream.core.errors import RequestError
 
 CONTEXT = 4096
 """Tokens of context that a model is opened with, as the benchmarks do it, or as many as it was trained for."""
@@ -28,7 +28,7 @@ def project(
         list[str] | None,
         typer.Option(
             "--from",
-            help="Stored run (or its folder), or file of run --trace, whose answers are replayed. Default: the latest.",
+            help="Stored run or benchmark, or file of run --trace, whose answers are replayed. Default: the latest.",
         ),
     ] = None,
     model: Annotated[
@@ -129,41 +129,33 @@ def _default_model() -> Path:
 
 
 def _recordings(names: Sequence[str], model: str, asked: Sequence[Any]) -> list[Any]:
-    """Of the named runs, folders and traces, or of the latest run that holds answers. A trace is one of `model`, which
+    """Of the named runs, benchmarks and traces, or of the latest that holds answers. A trace is one of `model`, which
     answered the one prompt asked."""
-    from slipstream import config
-    from slipstream.bench.record import RunRecord
-    from slipstream.bench.recordings import of_folder, of_store, of_trace
-    from slipstream.bench.store import FILE, ResultStore
+    from slipstream.bench.recordings import of_store, of_trace
+    from slipstream.bench.store import ResultStore
+    from slipstream.cli import measured
 
-    results = config.load().data_root.results
-    with ExitStack() as opened:
-        known = {str(path.parent): path.stat().st_mtime for path in results.glob("*/samples.jsonl")}
-        store = None
-        if (results / FILE).exists():
-            store = opened.enter_context(ResultStore.open(results / FILE))
-            known |= {run.id: run.started for run in store.runs() if not run.retracted}
-        found: list[Any] = []
-        for name in names or sorted(known, key=lambda name: -known[name]):
-            folder = next((path for path in (Path(name), results / name) if path.is_dir()), None)
-            if folder is not None:
-                found += of_folder(RunRecord(folder))
-            elif Path(name).is_file():
+    found: list[Any] = []
+    with ResultStore.open(measured.store_file()) as store:
+        together: dict[str, list[str]] = {}
+        for run in store.runs():
+            if not run.retracted:
+                together.setdefault(run.plan.get("benchmark", run.id), []).insert(0, run.id)
+        for name in names or together:
+            if Path(name).is_file():
                 if len(asked) != 1:
                     raise RequestError(
                         f"{name} holds one answer, and there are {len(asked)} prompts",
                         hint="name with --prompts a file of the one that was asked",
                     )
                 found.append(of_trace(Path(name), model, asked[0]))
-            elif store is not None:
-                found += of_store(_standing(store.whole(name)))
             else:
-                raise UnknownName("run", name, known)
+                found += of_store(name, [_standing(store.whole(run)) for run in together.get(name, [name])])
             if found and not names:
                 break
     if not found:
         raise RequestError(
-            f"no answers are recorded in {', '.join(names) or results}",
+            f"no answers are recorded in {', '.join(names) or 'the result store'}",
             hint="make some: slipstream bench stack, or slipstream bench compare",
         )
     return found

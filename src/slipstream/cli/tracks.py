@@ -153,24 +153,22 @@ def _experts(header: Any) -> tuple[str, Any]:
 def _measure(session: Any) -> dict[str, Any]:
     """Every open source alone against plain decoding, on a few built-in prompts, from a cold start."""
     from slipstream.bench import stack, workload
+    from slipstream.bench.arms import session_arm
     from slipstream.bench.compare import BASELINE, Comparison, interleave
-    from slipstream.bench.first_light import Suite
     from slipstream.bench.tracks import Outcome
     from slipstream.cli.progress import Bar
     from slipstream.control.measure import Progress
 
     prompts = workload.pick(workload.built_in(), each=1)[:PROMPTS]
-    suite = Suite("tracks", tuple(prompts), TOKENS)
     sources = session.loop.sources
-    arms = {BASELINE: stack.arm(session, suite, BASELINE, "off", None, time.time)}
-    arms |= {source: stack.arm(session, suite, source, (source,), None, time.time) for source in sources}
+    choices = {BASELINE: "off"} | {source: (source,) for source in sources}
+    arms = {name: session_arm(session, name, draft, TOKENS, time.time) for name, draft in choices.items()}
     comparison, total = Comparison(), len(prompts) * len(arms)
     with Bar("measuring") as bar:
         for sample in interleave(prompts, arms, 1, session.forget):
             comparison.samples.append(sample)
             bar(Progress(len(comparison.samples), total, f"{sample.prompt.id}, {sample.arm}"))
-        known = {prompt.id: comparison.of(BASELINE, [prompt.id])[0].tokens for prompt in prompts}
-        singles = stack.ablate(session, suite, known, time.perf_counter)
+        singles = stack.ablate(session, prompts, comparison.answers(BASELINE), time.perf_counter)
     outcomes = {}
     for source in sources:
         ratio, stats = comparison.ratio(source, comparison.prompts()), comparison.stats(source)

@@ -40,6 +40,20 @@ def test_results_by_task_carry_their_doubts(facts: Facts) -> None:
     assert {one.arm.role for one in facts.checks} == {"repeat", "control"}
 
 
+def test_what_knows_the_answer_is_a_check_and_never_a_result(tmp_path: Path) -> None:
+    arms = (arm("stack", "auto"), arm("oracle", ["reference"], role="bound"))
+    with ResultStore.open(tmp_path / "s") as store:
+        store.begin(run("one", 1, arms=arms))
+        store.claim(claim("one", "stack", "edit", 2.0, 1.9, 2.1))
+        store.claim(claim("one", "oracle", "edit", 6.0, 5.9, 6.1, standing="baseline"))
+        store.finish("one", "complete")
+        facts = gather(store, NOW)
+        assert [one.claim.arm for one in facts.summary] == [one.claim.arm for one in facts.tasks["edit"]] == ["stack"]
+        assert [one.claim.arm for one in facts.checks] == ["oracle"]
+        for written in (document(facts, "title", "0"), page(facts, "title", "0")):
+            assert "bound: it knows the answer" in written
+
+
 def test_projections_stand_alone(facts: Facts) -> None:
     (projected,) = facts.projections
     assert projected.claim.value == 9.9

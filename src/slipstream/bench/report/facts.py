@@ -27,6 +27,8 @@ from slipstream.bench.verdict import ALL
 PROJECTIONS = ("project", "projection")
 MACHINE = "baseline"
 """The kind of runs that measure threads, placement and batch, which is no task that anybody has."""
+CHECKS = ("repeat", "control", "bound")
+"""Roles of arms that are no way to generate faster; they tell how far to believe the others."""
 NUMBER = re.compile(r"\d+(?:[.,]\d+)?")
 T = TypeVar("T")
 
@@ -138,7 +140,7 @@ def gather(results: Results, now: float) -> Facts:
     ]
     newest_of = current(found)
     real = [one for one in newest_of if one.run.kind not in PROJECTIONS]
-    arms = [one for one in real if one.arm.role not in ("repeat", "control")]
+    arms = [one for one in real if one.arm.role not in CHECKS]
     results_of_arms = [one for one in arms if one.run.kind != MACHINE]
     measuring = [run for run in newest if run.kind not in PROJECTIONS]
     # Stable: the newest first, and after all others those that are doubted.
@@ -154,7 +156,7 @@ def gather(results: Results, now: float) -> Facts:
         curves=_newest(curves, lambda one: (one.model,)),
         acceptance=_newest(acceptance, lambda one: (one.model, one.arm, one.source)),
         quality=tuple(plot for run in measuring for plot in measured.quality(run, cells[run.id])),
-        checks=in_order(telling([one for one in real if one.arm.role in ("repeat", "control")])),
+        checks=in_order(telling([one for one in real if one.arm.role in CHECKS])),
         machine=in_order(one for one in arms if one.run.kind == MACHINE),
         coverage=grids(untested.matrix([], measuring, results.coverage(), others=True), now),
         projections=in_order(one for one in newest_of if one.run.kind in PROJECTIONS),

@@ -73,7 +73,8 @@ def _sections(facts: Facts) -> Iterable[tuple[str, list[str]]]:
     yield "Verify cost", _curves(facts)
     yield "Acceptance by source", _acceptance(facts)
     yield "Speed and quality", _quality(facts)
-    yield "Noise floors and controls", _findings(facts.checks, tasks=True) if facts.checks else _empty("checks")
+    checks = _findings(facts.checks, tasks=True) if facts.checks else _empty("checks")
+    yield "Noise floors, controls and bounds", checks
     yield "Tested and untested", _coverage(facts)
     yield "Runs", _runs(facts)
     if facts.projections:
@@ -155,8 +156,8 @@ def _findings(found: Iterable[Finding], *, tasks: bool = False) -> list[str]:
     for one in found:
         held = ["held-out prompts"] if one.held_out else []
         lossy = ["changes the output"] if one.method.experts is not None else []
-        control = ["control: nothing to copy"] if one.arm.role == "control" else []
-        standing = ", ".join([one.claim.standing, *one.marks, *lossy, *held, *control])
+        role = {"control": ["control: nothing to copy"], "bound": ["bound: it knows the answer"]}.get(one.arm.role, [])
+        standing = ", ".join([one.claim.standing, *one.marks, *lossy, *held, *role])
         name = f"{_place('claim', one.claim.id)}{stored(one.claim.arm)} against {stored(one.claim.baseline)}"
         rows.append(
             [
