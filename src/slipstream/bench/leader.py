@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from slipstream.bench.cell import Arm, Cell
 from slipstream.bench.pairs import pairs_of
 from slipstream.bench.statistics import Ratio, ratio_of
-from slipstream.bench.verdict import noise_floor, verdict_of
+from slipstream.bench.verdict import floor_of, verdict_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,5 +46,4 @@ def _floor(cells: Sequence[Cell], arms: Sequence[Arm], prompt: str) -> float:
     """How far apart the two identical arms came on this cell; 0 if there is one alone."""
     again = next((arm.name for arm in arms if arm.role == "repeat"), None)
     ground = next((arm.name for arm in arms if arm.role == "baseline"), None)
-    ratios = pairs_of(cells, again, ground, [prompt]).ratios if again and ground else {}
-    return noise_floor(ratio_of(list(ratios.values()))) if ratios else 0.0
+    return floor_of(pairs_of(cells, again, ground, [prompt])) if again and ground else 0.0

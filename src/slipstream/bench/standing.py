@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from slipstream.bench.claim import Claim, Standing
 from slipstream.bench.store_rows import Report, Retraction, StoredRun
 
-EXTERNAL = "external"
-"""The kind of a run that was measured elsewhere, not on our clock."""
+EXTERNAL, PROJECTION = "external", "projection"
+"""Kinds of runs that were measured elsewhere, not on our clock, or not at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,8 @@ class Reach:
 def standing(claim: Claim, run: StoredRun, retracted: Mapping[str, str]) -> tuple[Standing, str]:
     """How a claim of `run` stands now, with the reason; `retracted` has reasons by claim id.
 
-    A retraction outweighs everything; a suspect run and one that was measured elsewhere carry observations at most.
+    A retraction outweighs everything; a suspect run, one that was measured elsewhere, and a projection carry observations
+    at most.
     """
     if why := retracted.get(claim.id):
         return "retracted", why
@@ -33,6 +34,8 @@ def standing(claim: Claim, run: StoredRun, retracted: Mapping[str, str]) -> tupl
             return "observation", f"its run is suspect: {run.suspect}"
         if run.kind == EXTERNAL:
             return "observation", "measured elsewhere"
+        if run.kind == PROJECTION:
+            return "observation", "a projection, not measured"
     return claim.standing, claim.reason
 
 

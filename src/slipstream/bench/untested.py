@@ -7,6 +7,7 @@ from pathlib import Path, PurePath
 
 from slipstream.bench.cell import Run
 from slipstream.bench.imports import SYNTHETIC
+from slipstream.bench.quality.cells import TEXT
 from slipstream.bench.report.naming import Method, engine_of, method_of, model_of
 from slipstream.bench.standing import EXTERNAL
 from slipstream.bench.store_rows import Coverage
@@ -15,6 +16,9 @@ from slipstream.core.errors import ModelFileError, RequestError
 from slipstream.drafters import catalog
 from slipstream.models.gguf import SHARD, identity, read_header
 
+NO_TASKS = frozenset({SYNTHETIC, TEXT})
+MACHINE = "baseline"
+"""The kind of runs that measure threads, placement and batch, which is no task that anybody has."""
 PROJECTOR = "clip"
 """Architecture of files that belong to a model and are none."""
 
@@ -57,7 +61,7 @@ class Entry:
 def matrix(models: Sequence[Model], runs: Iterable[Run], coverage: Iterable[Coverage], *, others: bool) -> list[Entry]:
     """Every model, by every draft source alone and every other method that was tried on it, by every task class.
 
-    `others` adds the models that were ever measured. Random tokens are no task; arms that a run doesn't declare (a
+    `others` adds the models that were ever measured. Random tokens and scored texts are no task; arms that a run doesn't declare (a
     canary) and those that know the answer are no trial.
     """
     by_id = {run.id: run for run in runs}
@@ -66,7 +70,7 @@ def matrix(models: Sequence[Model], runs: Iterable[Run], coverage: Iterable[Cove
     for one in coverage:
         run = by_id.get(one.run)
         arm = next((arm for arm in run.arms if arm.name == one.arm), None) if run else None
-        if run is None or arm is None or arm.role == "bound" or one.task == SYNTHETIC:
+        if run is None or arm is None or arm.role == "bound" or run.kind == MACHINE or one.task in NO_TASKS:
             continue
         model = measured_model(run, one.arm)
         seen.setdefault(model.key, model)

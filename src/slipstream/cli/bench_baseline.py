@@ -1,7 +1,6 @@
 """`slipstream bench baseline`: what this machine gives a model, over threads, NUMA policy and batch."""
 
 import json
-import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -122,6 +121,7 @@ def perform(run: "Run", *, as_json: bool) -> int:
     from slipstream.bench.roofline import work_of
     from slipstream.bench.runner import Measures, Plan, measure
     from slipstream.bench.runner_lock import RunnerLock
+    from slipstream.bench.schedule import default_checks
     from slipstream.bench.store import ResultStore
     from slipstream.cli.progress import Bar
     from slipstream.host.load import Sentinel
@@ -130,8 +130,7 @@ def perform(run: "Run", *, as_json: bool) -> int:
     path, sizes = Path(run.plan["model"]), bench.Sizes(run.plan["prompt"], run.plan["answer"])
     work = work_of(read_header(path))
     pairs = run.plan["pairs"]
-    checks = min(pairs, max(2, math.ceil(pairs / 2)))
-    plan = Plan(prompts=sizes.cells, pairs=pairs, checks=checks, size=len(sizes.cells))
+    plan = Plan(prompts=sizes.cells, pairs=pairs, checks=default_checks(pairs), size=len(sizes.cells))
     folder = config.load().data_root.tmp
     file = measured.store_file()
     with RunnerLock(file), ResultStore.open(file) as store, ExitStack() as opened, Bar("baseline") as bar:
@@ -143,11 +142,11 @@ def perform(run: "Run", *, as_json: bool) -> int:
             place = bench.Place(**arm.configuration)
             child = bench.child_arm(place, path, sizes, folder, run.plan["limit"])
             arms[arm.name] = bench.GridArm(child, work, triads.get(place.threads, 0.0), Sentinel())
-        canary = measured.canary(opened) if run.plan["canary"] else None
         limits = Limits(others=run.plan["others"])
-        outcome = measure(
-            run, plan, arms, bench.Apart(store), limits, canary=canary, history=store.canaries(run), report=bar
-        )
+        canary = measured.canary(opened, limits.others) if run.plan["canary"] else None
+        history = measured.history(store, run, canary)
+        with measured.resumable(run):
+            outcome = measure(run, plan, arms, bench.Apart(store), limits, canary=canary, history=history, report=bar)
     rows, best = bench.rows(outcome.cells, run.arms, sizes), bench.leaders(outcome.cells, run.arms, sizes)
     if as_json:
         value = {"run": run.id, "state": outcome.state, "suspect": outcome.suspect, "rows": rows}

@@ -1,7 +1,6 @@
 """`slipstream bench peers`: other engines on the same prompts, in the same run."""
 
 import json
-import math
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -107,10 +106,10 @@ def peers(
 
 def _part(prompts: Sequence[Any], pairs: int | None) -> dict[str, Any]:
     """What a run measures on: so many pairs of every prompt, and half as many of what checks the baseline."""
-    from slipstream.bench.schedule import default_pairs
+    from slipstream.bench.schedule import default_checks, default_pairs
 
     count = pairs or default_pairs(len(prompts))
-    checks = min(count, max(2, math.ceil(count / 2)))
+    checks = default_checks(count)
     return {"prompts": [asdict(prompt) for prompt in prompts], "pairs": count, "checks": checks}
 
 
@@ -177,10 +176,12 @@ def perform(run: "Run", *, as_json: bool, verbose: bool) -> int:
         prompts = tuple(question.prompt for question in job.questions.values())
         listed = peers_arms.listed(plan, job, tokenizer)
         arms = {one.arm.name: one.open() for one in listed if one.open}
-        canary = measured.canary(opened) if plan["canary"] else None
+        canary = measured.canary(opened, plan["others"]) if plan["canary"] else None
         order = Plan(prompts=prompts, pairs=plan["pairs"], checks=plan["checks"], size=BLOCK)
         limits = Limits(others=plan["others"], garbage=doubt)
-        outcome = measure(run, order, arms, store, limits, canary=canary, history=store.canaries(run), report=bar)
+        history = measured.history(store, run, canary)
+        with measured.resumable(run):
+            outcome = measure(run, order, arms, store, limits, canary=canary, history=history, report=bar)
     rows = table.rows(run.arms, outcome.cells, outcome.claims, _parted(plan, job, listed, outcome.cells, verbose))
     missing = [{"peer": one.peer, "problem": one.problem} for one in peers_arms.absent(plan)]
     best = peers_arms.TUNED if plan["tuned"] is not None else peers_arms.STACK

@@ -5,7 +5,7 @@ import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import fmean, median
 from string import ascii_lowercase
 from typing import Any
 
@@ -20,6 +20,7 @@ from slipstream.bench.untested import Entry
 WIDTH = 170
 """Columns where nobody says how wide the output is."""
 UNSHOWN = "prompts."
+QUALITY = ("score", "perplexity", "divergence", "agreement")
 """Part of a plan that would fill pages."""
 REPEATED = ("taken", "argv")
 """Parts of an attestation that a run says better."""
@@ -106,7 +107,7 @@ def run(whole: WholeRun, claims: Sequence[Claim], reports: Sequence[Report]) -> 
     return [
         Table("conditions", ["condition", "value"], [[name, text] for name, text in conditions.items() if text]),
         Table("arms", ["arm", "role", "configuration"], arms),
-        Table("usable cells", ["arm", "task", "cells", "tok/s (median)", "engine's own"], _speeds(whole.cells)),
+        Table("usable cells", ["arm", "task", "cells", "tok/s (median)", "engine's own", "quality"], _speeds(whole.cells)),
         Table("unusable cells", ["arm", "prompt", "repetition", "status", "why"], _unusable(whole.cells)),
         Table("verify-cost curves", ["model", "depth", "ms of a pass by its width"], curves),
         Table(f"claims; their ids begin with {whole.run.id}/", _CLAIM, [_claim(claim) for claim in claims]),
@@ -153,9 +154,22 @@ def _speeds(cells: Sequence[Cell]) -> list[list[str]]:
         if cell.status == "ok":
             groups.setdefault((cell.arm, cell.task), []).append(cell)
     return [
-        [arm, task, str(len(group)), _middle(cell.rate for cell in group), _middle(cell.engine_rate for cell in group)]
+        [
+            arm, task, str(len(group)), _middle(cell.rate for cell in group),
+            _middle(cell.engine_rate for cell in group), _quality(group),
+        ]
         for (arm, task), group in groups.items()
-    ]
+    ]  # fmt: skip
+
+
+def _quality(cells: Sequence[Cell]) -> str:
+    """The mean of what was scored, in words; empty if nothing was."""
+    words = []
+    for name in QUALITY:
+        found = [cell.figures[name] for cell in cells if isinstance(cell.figures.get(name), (int, float))]
+        if found:
+            words.append(f"{name} {fmean(found):.3g}")
+    return ", ".join(words)
 
 
 def _middle(values: Iterable[float | None]) -> str:

@@ -136,7 +136,7 @@ class Benchmark:
                 outcome = measure(
                     run, Plan(**plan, prompts=prompts), on_stage(run.arms, stage, answer), self.store,
                     Limits(others=self.asked["others"], garbage=doubt),
-                    canary=self.canary, history=self.store.canaries(run), report=bar,
+                    canary=self.canary, history=measured.history(self.store, run, self.canary), report=bar,
                 )  # fmt: skip
             if outcome.state == "interrupted":
                 raise KeyboardInterrupt
@@ -186,7 +186,7 @@ def perform(
     given = {} if resume else asked()
     with RunnerLock(path), ResultStore.open(path) as store, ExitStack() as opened:
         name, given = _resumed(store, kind, resume) if resume else (new_id(time.time()), given)
-        canary = measured.canary(opened) if given["canary"] else None
+        canary = measured.canary(opened, given["others"]) if given["canary"] else None
         benchmark = Benchmark(kind, name, given, store, canary)
         try:
             work(benchmark, report)

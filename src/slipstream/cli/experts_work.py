@@ -57,6 +57,7 @@ class Sweep:
         from slipstream.bench.expert_arm import ExpertArm
         from slipstream.bench.experts import arm_name
         from slipstream.bench.runner_lock import RunnerLock
+        from slipstream.bench.schedule import default_checks
         from slipstream.bench.store import ResultStore
         from slipstream.cli import measured
         from slipstream.cli.progress import Bar
@@ -64,7 +65,8 @@ class Sweep:
         path = measured.store_file()
         # Where not all fit at once, every block is a load: then all prompts make one block.
         size = 1 if self.loads.room >= len(self.counts) else len(self.prompts)
-        plan = runner.Plan(prompts=tuple(self.prompts), pairs=self.asked.repetitions, checks=1, size=size)
+        checks = default_checks(self.asked.repetitions)
+        plan = runner.Plan(prompts=tuple(self.prompts), pairs=self.asked.repetitions, checks=checks, size=size)
         limits = Limits(garbage=garbage.doubt)
         with RunnerLock(path), ResultStore.open(path) as store, ExitStack() as stack, Bar("experts") as bar:
             run = self._run(store)
@@ -75,7 +77,7 @@ class Sweep:
                 for name in (arm_name(count),)
             }
             canary = measured.canary(stack) if self.asked.canary else None
-            history = store.canaries(run)
+            history = measured.history(store, run, canary)
             return runner.measure(run, plan, arms, store, limits, canary=canary, history=history, report=bar), run
 
     def _run(self, store: Any) -> Any:

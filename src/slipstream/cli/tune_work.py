@@ -177,9 +177,9 @@ class Work:
             run, cells = self._run(started, "complete"), list(self._cells())
             if self.before:
                 with ExitStack() as opened:
-                    canary = measured.canary(opened)
+                    canary = measured.canary(opened, self.asked.others)
                     cells.append(canary.after())
-                    run = replace(run, suspect=canary.doubt(self.before, cells[-1], store.canaries(run)))
+                    run = replace(run, suspect=canary.doubt(self.before, cells[-1], measured.history(store, run, canary)))
             claims = (claim_of(tuned.check, run.id, self.asked.figure),) if tuned.check else ()
             store.add(WholeRun(run=run, cells=tuple(cells), claims=claims))
             for earlier in store.runs(KIND):
@@ -228,7 +228,7 @@ class Work:
     def _canary(self) -> dict[str, Any]:
         begin = time.monotonic()
         with ExitStack() as opened:
-            cell = measured.canary(opened).before()
+            cell = measured.canary(opened, self.asked.others).before()
         return {"cell": asdict(cell), "seconds": time.monotonic() - begin}
 
     def _arm(self, configuration: Configuration) -> ChildArm:

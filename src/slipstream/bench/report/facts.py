@@ -20,13 +20,10 @@ from slipstream.bench.report.figure import Kind, figures
 from slipstream.bench.report.finding import Condition, Finding, current, finding_of, in_order, place, telling
 from slipstream.bench.report.hosts import Host, changing, hosts_of
 from slipstream.bench.report.naming import engine_of, host_of, model_of
-from slipstream.bench.standing import EXTERNAL
+from slipstream.bench.standing import EXTERNAL, PROJECTION
 from slipstream.bench.store_rows import Coverage, Curve, StoredRun
 from slipstream.bench.verdict import ALL
 
-PROJECTIONS = ("project", "projection")
-MACHINE = "baseline"
-"""The kind of runs that measure threads, placement and batch, which is no task that anybody has."""
 CHECKS = ("repeat", "control", "bound")
 """Roles of arms that are no way to generate faster; they tell how far to believe the others."""
 NUMBER = re.compile(r"\d+(?:[.,]\d+)?")
@@ -139,10 +136,10 @@ def gather(results: Results, now: float) -> Facts:
         if claim.standing != "retracted" and claim.run in runs
     ]
     newest_of = current(found)
-    real = [one for one in newest_of if one.run.kind not in PROJECTIONS]
+    real = [one for one in newest_of if one.run.kind != PROJECTION]
     arms = [one for one in real if one.arm.role not in CHECKS]
-    results_of_arms = [one for one in arms if one.run.kind != MACHINE]
-    measuring = [run for run in newest if run.kind not in PROJECTIONS]
+    results_of_arms = [one for one in arms if one.run.kind != untested.MACHINE]
+    measuring = [run for run in newest if run.kind != PROJECTION]
     # Stable: the newest first, and after all others those that are doubted.
     sound_first = sorted(measuring, key=lambda run: conditions[run.id][0] == "suspect")
     curves = [curve for run in sound_first for curve in measured.curves(run, results.curves(run.id), cells[run.id])]
@@ -157,9 +154,9 @@ def gather(results: Results, now: float) -> Facts:
         acceptance=_newest(acceptance, lambda one: (one.model, one.arm, one.source)),
         quality=tuple(plot for run in measuring for plot in measured.quality(run, cells[run.id])),
         checks=in_order(telling([one for one in real if one.arm.role in CHECKS])),
-        machine=in_order(one for one in arms if one.run.kind == MACHINE),
+        machine=in_order(one for one in arms if one.run.kind == untested.MACHINE),
         coverage=grids(untested.matrix([], measuring, results.coverage(), others=True), now),
-        projections=in_order(one for one in newest_of if one.run.kind in PROJECTIONS),
+        projections=in_order(one for one in newest_of if one.run.kind == PROJECTION),
         hosts=hosts,
         runs=tuple(_run(run, cells[run.id], *conditions[run.id], changing(run, hosts)) for run in newest),
         failures=tuple(failure for run in newest for failure in _failures(run, cells[run.id])),

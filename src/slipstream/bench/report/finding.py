@@ -9,7 +9,7 @@ from slipstream.bench.cell import Arm
 from slipstream.bench.claim import Claim
 from slipstream.bench.report.figure import Figure, of_claim
 from slipstream.bench.report.naming import Method, host_of, method_of, model_of
-from slipstream.bench.standing import EXTERNAL
+from slipstream.bench.standing import EXTERNAL, PROJECTION
 from slipstream.bench.store_rows import StoredRun
 from slipstream.bench.verdict import ALL, HELD_OUT
 
@@ -62,7 +62,7 @@ def finding_of(claim: Claim, run: StoredRun, condition: Condition, speeds: Mappi
         marks.append("measured elsewhere")
     elif condition == "suspect":
         marks.append("suspect run")
-    elif claim.standing == "observation":
+    elif claim.standing == "observation" and run.kind != PROJECTION:
         marks.append("too few pairs")
     elif condition == "interrupted":
         marks.append("interrupted run")

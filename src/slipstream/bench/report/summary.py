@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from time import gmtime, strftime
 
 from slipstream.bench.report.empty import EMPTY
-from slipstream.bench.report.facts import PROJECTIONS, Facts
+from slipstream.bench.report.facts import Facts
 from slipstream.bench.report.figure import Figure
 from slipstream.bench.report.finding import Finding, Mark
-from slipstream.bench.standing import EXTERNAL
+from slipstream.bench.standing import EXTERNAL, PROJECTION
 from slipstream.bench.verdict import ALL
 
 
@@ -75,7 +75,7 @@ def _slowest(facts: Facts) -> Sentence:
 
 
 def _where(facts: Facts) -> Sentence:
-    runs = [run for run in facts.runs if run.cells and run.run.kind not in (EXTERNAL, *PROJECTIONS)]
+    runs = [run for run in facts.runs if run.cells and run.run.kind not in (EXTERNAL, PROJECTION)]
     if not runs:
         return ()
     days = sorted(day(run.run.started) for run in runs)
