@@ -107,7 +107,9 @@ def run(whole: WholeRun, claims: Sequence[Claim], reports: Sequence[Report]) -> 
     return [
         Table("conditions", ["condition", "value"], [[name, text] for name, text in conditions.items() if text]),
         Table("arms", ["arm", "role", "configuration"], arms),
-        Table("usable cells", ["arm", "task", "cells", "tok/s (median)", "engine's own", "quality"], _speeds(whole.cells)),
+        Table(
+            "usable cells", ["arm", "task", "cells", "tok/s (median)", "engine's own", "quality"], _speeds(whole.cells)
+        ),
         Table("unusable cells", ["arm", "prompt", "repetition", "status", "why"], _unusable(whole.cells)),
         Table("verify-cost curves", ["model", "depth", "ms of a pass by its width"], curves),
         Table(f"claims; their ids begin with {whole.run.id}/", _CLAIM, [_claim(claim) for claim in claims]),

@@ -179,7 +179,9 @@ class Work:
                 with ExitStack() as opened:
                     canary = measured.canary(opened, self.asked.others)
                     cells.append(canary.after())
-                    run = replace(run, suspect=canary.doubt(self.before, cells[-1], measured.history(store, run, canary)))
+                    run = replace(
+                        run, suspect=canary.doubt(self.before, cells[-1], measured.history(store, run, canary))
+                    )
             claims = (claim_of(tuned.check, run.id, self.asked.figure),) if tuned.check else ()
             store.add(WholeRun(run=run, cells=tuple(cells), claims=claims))
             for earlier in store.runs(KIND):
