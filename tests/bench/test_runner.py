@@ -77,14 +77,14 @@ def test_identical_arms_come_first_then_candidates() -> None:
 def test_what_knows_the_answer_runs_with_the_candidates_and_wins_nothing() -> None:
     arms = (*ARMS, Arm(name="oracle", role="bound"))
     work = Work({"oracle": lambda prompt, repetition: 90.0, OTHER: lambda prompt, repetition: 20.0})
-    found = work.measure(Plan(prompts=TWO, pairs=6, checks=2, held=("edit2",)), *arms)
+    found = work.measure(Plan(prompts=TWO, pairs=6, checks=5, held=("edit2",)), *arms)
     assert Counter(one.arm for one in work.store.held if one.prompt == "edit1") == {
-        BASE: 8,
-        AGAIN: 2,
+        BASE: 11,
+        AGAIN: 5,
         OTHER: 6,
         "oracle": 6,
     }
-    assert {one.arm for one in work.store.held if one.prompt == "edit2" and one.repetition >= 2} == {BASE, OTHER}
+    assert {one.arm for one in work.store.held if one.prompt == "edit2" and one.repetition >= 5} == {BASE, OTHER}
     assert {claim.standing for claim in found.claims if claim.arm == "oracle"} == {"baseline"}
 
 

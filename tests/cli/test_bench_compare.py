@@ -71,7 +71,7 @@ def test_compare_as_json(line: Callable[..., list[str]], own_world: Path, capsys
         # Three arms in the checks, two after them; two pairs of each on three prompts.
         assert len(store.cells(run.id)) == 3 * 2 * 3 + 2 * 2 * 3
         assert {claim.id for claim in store.claims(run.id)} == {claim["id"] for claim in found["claims"]}
-        assert store.curves(run.id) == [Curve("tiny.gguf", eager_curve().table)]
+        assert store.curves(run.id) == [Curve("tiny", eager_curve().table)]
 
 
 def test_compare_as_a_table(line: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]) -> None:
@@ -147,7 +147,7 @@ def test_arms_that_differ_in_opening_run_in_processes_of_their_own(
     assert ratios == pytest.approx({"draft=off,threads=1, again": 1, "threads=2": 2, "threads=3": 3})
     with stored(own_world) as store:
         configuration = store.run(found["run"]).arms[0].configuration
-        assert store.curves(found["run"]) == [Curve("m.gguf", {64: {1: 10.0, 8: 20.0}})], "once per model"
+        assert store.curves(found["run"]) == [Curve("m", {64: {1: 10.0, 8: 20.0}})], "once per model"
     assert configuration["argv"][-1] == "JOB" and "SLIPSTREAM_ROOT" in configuration["environment"]
     assert not list((own_world / "root" / "tmp").glob("job*"))
 

@@ -83,7 +83,7 @@ def scripted(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Scripted:
     monkeypatch.setattr(
         tune_work, "launches", lambda arms, limits: measuring.launches(arms, limits, lambda: next(clock))
     )
-    monkeypatch.setattr(measured, "canary", lambda opened: canary.Canary(script.generate, lambda: 0.0))
+    monkeypatch.setattr(measured, "canary", lambda opened, others: canary.Canary(script.generate, lambda: 0.0))
     return script
 
 

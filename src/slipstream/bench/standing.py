@@ -22,8 +22,8 @@ class Reach:
 def standing(claim: Claim, run: StoredRun, retracted: Mapping[str, str]) -> tuple[Standing, str]:
     """How a claim of `run` stands now, with the reason; `retracted` has reasons by claim id.
 
-    A retraction outweighs everything; a suspect run, one that was measured elsewhere, and a projection carry observations
-    at most.
+    A retraction outweighs everything; a suspect run, one that was measured elsewhere, and a projection carry
+    observations at most.
     """
     if why := retracted.get(claim.id):
         return "retracted", why

@@ -61,8 +61,8 @@ class Entry:
 def matrix(models: Sequence[Model], runs: Iterable[Run], coverage: Iterable[Coverage], *, others: bool) -> list[Entry]:
     """Every model, by every draft source alone and every other method that was tried on it, by every task class.
 
-    `others` adds the models that were ever measured. Random tokens and scored texts are no task; arms that a run doesn't declare (a
-    canary) and those that know the answer are no trial.
+    `others` adds the models that were ever measured. Random tokens and scored texts are no task; arms that a run
+    doesn't declare (a canary) and those that know the answer are no trial.
     """
     by_id = {run.id: run for run in runs}
     visits: dict[tuple[str, str, str], Visit] = {}

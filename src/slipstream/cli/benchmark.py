@@ -11,13 +11,14 @@ from typing import Any
 
 from slipstream.bench import cell_figures
 from slipstream.bench.arms import STACK
+from slipstream.bench.canary import Canary
 from slipstream.bench.cell import Arm, Cell, Run
 from slipstream.bench.claim import Claim
 from slipstream.bench.compare import BASELINE
 from slipstream.bench.doubts import Limits
 from slipstream.bench.first_light import Suite
 from slipstream.bench.recordings import DRAFT
-from slipstream.bench.runner import Canary, Plan, measure
+from slipstream.bench.runner import Plan, measure
 from slipstream.bench.session_arm import Stage
 from slipstream.bench.store import ResultStore, new_id
 from slipstream.bench.store_rows import Curve, StoredRun

@@ -7,7 +7,7 @@ from typing import Any
 from slipstream.bench.report.naming import model_of
 from slipstream.bench.verdict import ALL
 from slipstream.cli.benchmark import Part
-from slipstream.cli.paired_table import COLUMNS, LEFT, claim_json, failures, row
+from slipstream.cli.paired_table import FIGURES, claim_json, failures, figures
 
 
 def as_dict(name: str, interrupted: bool, parts: Sequence[Part]) -> dict[str, Any]:
@@ -35,13 +35,12 @@ def show_verdicts(parts: Sequence[Part]) -> None:
     from rich.table import Table
 
     table = Table(title="verdicts, each against plain decoding in its own run")
-    shown = [number for number, column in enumerate(COLUMNS) if column != "task"]
-    for column in ("model", "suite", *(COLUMNS[number] for number in shown)):
-        table.add_column(column, justify="left" if column in (*LEFT, "model", "suite") else "right")
+    for column in ("model", "suite", "arm", *FIGURES, "verdict", "standing"):
+        table.add_column(column, justify="right" if column in FIGURES else "left")
     for part in parts:
         for claim in (claim for claim in part.claims if claim.task == ALL):
-            cells = row(claim, part.cells)
-            table.add_row(model_of(part.run, claim.arm), part.run.plan["suite"], *(cells[number] for number in shown))
+            place = (model_of(part.run, claim.arm), part.run.plan["suite"], claim.arm)
+            table.add_row(*place, *figures(claim, part.cells), claim.verdict, claim.standing)
     Console(width=None if sys.stdout.isatty() else 200).print(table)
     for part in parts:
         for arm, why in failures(part.cells).items():

@@ -61,14 +61,14 @@ def _show(run: Run, outcome: Outcome) -> None:
     _table(
         f"{run.kind} {run.id}: all prompts, against {baseline} at {speed:.1f} tok/s",
         ("arm", *FIGURES, "verdict", "standing"),
-        [[_name(claim), *_figures(claim, outcome.cells), claim.verdict, claim.standing] for claim in overall],
+        [[_name(claim), *figures(claim, outcome.cells), claim.verdict, claim.standing] for claim in overall],
     )
     several = len({claim.task for claim in by_task}) > 1
     if several:
         _table(
             "By task class",
             ("arm", "task", *FIGURES, "verdict"),
-            [[_name(claim), claim.task, *_figures(claim, outcome.cells), claim.verdict] for claim in by_task],
+            [[_name(claim), claim.task, *figures(claim, outcome.cells), claim.verdict] for claim in by_task],
         )
     print("ratio: tokens a second of decoding, median of pairs, geometric mean over prompts.")
     print("detectable: the smallest effect that would show.")
@@ -87,7 +87,7 @@ def _name(claim: Claim) -> str:
     return f"{claim.arm}, {HELD_OUT}" if claim.id.endswith(f"/{HELD_OUT}") else claim.arm
 
 
-def _figures(claim: Claim, cells: Sequence[Cell]) -> list[str]:
+def figures(claim: Claim, cells: Sequence[Cell]) -> list[str]:
     """In the order of FIGURES."""
     return [
         f"{rate(cell for cell in cells if cell.arm == claim.arm and claim.task in (cell.task, ALL)):.1f}",

@@ -136,7 +136,7 @@ def others() -> list[WholeRun]:
         "20260912-120000-eeee", 9, "external", (Arm(name="draft_model", configuration={"draft": "draft_model"}),),
         attestation={"cpu": "Another CPU"}, plan={"model": "Coder-32B"},
     )  # fmt: skip
-    projected = run("20260913-120000-ffff", 8, "project", arms)
+    projected = run("20260913-120000-ffff", 8, "projection", arms)
     unknown = {
         "verdict": "faster",
         "standing": "observation",
