@@ -134,8 +134,8 @@ def test_stack(tiny: Path, own_world: Path, capsys: pytest.CaptureFixture[str]) 
     assert set(found["curves"]["tiny.gguf"]["draft_step"]) == {"draft_model"}
     with stored(own_world) as store:
         first, whole, again = (store.run(run["run"]) for run in found["runs"][:3])
-        # Of the answers one each; two in the checks and four arms after them; then three checks and five pairs.
-        assert [run.cells for run in (first, whole, again)] == [2, 2 * 6, 2 * 2 * (3 + stack.PAIRS)]
+        # Of the answers one each; two in the checks and four arms after them; then five checks and five pairs.
+        assert [run.cells for run in (first, whole, again)] == [2, 2 * 6, 2 * 2 * (5 + stack.PAIRS)]
         assert {curve.model for curve in store.curves(whole.id)} == {"tiny", "twin"}
         single = next(arm for arm in whole.arms if arm.name == "best single").configuration["settings"]
         assert (single["draft"], single["draft_length"]) == ([edits["single"]["source"]], edits["single"]["length"])

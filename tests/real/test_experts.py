@@ -25,6 +25,7 @@ from slipstream.engine.tokenizer import LlamaTokenizer
 from slipstream.models.gguf import identity, read_header
 from slipstream.models.split_experts import split_from
 
+RESULTS = os.environ.get("SLIPSTREAM_RESULTS")
 HELD_OUT = Path(__file__).with_name("held_out.txt")
 """Written when the fixture was finished: neither its calibration nor any of its constants were chosen on it."""
 KEY = "deepseek.expert_used_count"
@@ -55,8 +56,8 @@ def held_out(path: Path) -> list[int]:
 
 def leave(name: str, value: Any) -> None:
     """Put it into the file of results, beside what is there."""
-    if folder := os.environ.get("SLIPSTREAM_RESULTS"):
-        path = Path(folder) / "experts.json"
+    if RESULTS:
+        path = Path(RESULTS) / "experts.json"
         known = json.loads(path.read_text("utf-8")) if path.exists() else {}
         path.write_text(json.dumps({**known, name: value}, indent=1) + "\n", "utf-8")
 

@@ -1,6 +1,6 @@
 """Verdicts on the engine itself: 20 comparisons of an arm with itself under another name, 10 with one a tenth slower.
-About 9 minutes on 2 cores. Every verdict is written, as soon as there is one, to the JSON file that the variable
-VERDICTS_JSON names, else to one in the test's folder."""
+About 9 minutes on 2 cores. Every verdict is written, as soon as there is one, to verdicts.json in the folder that
+SLIPSTREAM_RESULTS names, else in the test's own."""
 
 import json
 import os
@@ -29,6 +29,7 @@ from slipstream.storage.files import write_atomic
 
 pytestmark = pytest.mark.real
 
+RESULTS = os.environ.get("SLIPSTREAM_RESULTS")
 SAME, SLOW = 20, 10
 GENERATION = Generation(draft="off", max_tokens=32)
 SLEEP = 1 / 0.9 - 1
@@ -100,7 +101,7 @@ def compared(on: Stage, other: type[SessionArm], number: int) -> dict[str, Any]:
 def test_identical_arms_and_one_that_is_a_tenth_slower(
     tmp_path: Path, own_world: object, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file = Path(os.environ.get("VERDICTS_JSON") or tmp_path / "verdicts.json")
+    file = Path(RESULTS or tmp_path) / "verdicts.json"
     build = engine_build()
     host = attest.read(engine=build.build_id, system_info=build.system_info).to_json()
     found: list[dict[str, Any]] = []
