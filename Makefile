@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help install rebuild demo lint test check bench bench-first-light bench-stack docs clean
+.PHONY: help install rebuild demo lint test check bench bench-first-light bench-stack bench-core docs clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | while IFS="$$(printf '\t')" read -r name text; do \
@@ -31,7 +31,7 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: install  ## measure plain decoding against the stack on the built-in prompts (about 5 minutes), and store the run
+bench: install  ## measure plain decoding against the stack on the built-in prompts (about 10 minutes), and store the runs
 	@$(BIN)/slipstream bench first-light
 
 # MODELS and EXACT are GGUF files; without MODELS the embedded model is measured.
@@ -43,6 +43,12 @@ bench-first-light: install  ## the README's figures on your data: make bench-fir
 bench-stack: install  ## every draft source against plain decoding: make bench-stack DATA=DIR MODELS="A.gguf B.gguf" DRAFT="small.gguf"
 	@test -n "$(DATA)" || { echo 'error: say where the data lies: make bench-stack DATA=DIR' >&2; exit 2; }
 	@$(BIN)/slipstream bench stack --data "$(DATA)" $(foreach f,$(MODELS),-m "$(f)") $(if $(DRAFT),--draft-model "$(DRAFT)") $(if $(QUANTIZATION),--draft-quantization $(QUANTIZATION))
+
+# MODELS is a folder with Qwen2.5-Coder-0.5B-Instruct.Q4_K_M.gguf, which is tuned beside the embedded model.
+bench-core: install  ## how far to trust all that: 30 comparisons with known outcome, fewer experts, tuning (about 45 minutes, JSON in build/)
+	@mkdir -p build
+	@SLIPSTREAM_RESULTS=$(CURDIR)/build $(if $(MODELS),SLIPSTREAM_TEST_MODELS="$(MODELS)") $(BIN)/python -m pytest -q -m real -s \
+		tests/real/test_verdicts.py tests/real/test_experts.py tests/real/test_tune.py
 
 docs: install  ## write docs/reference again from the code
 	@$(BIN)/python scripts/reference.py

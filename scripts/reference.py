@@ -86,7 +86,8 @@ def errors_page() -> str:
         for kind in sorted(kinds, key=lambda kind: kind.exit_code)
         if kind is not errors.SlipstreamError
     ]
-    table = "\n".join(["| Exit code | Code | Meaning |", "|---|---|---|", *rows, "| 130 | | interrupted with Ctrl-C |"])
+    ended = "| 130, 143, 129 | | interrupted with Ctrl-C, by SIGTERM, by SIGHUP |"
+    table = "\n".join(["| Exit code | Code | Meaning |", "|---|---|---|", *rows, ended])
     text = "A failure is one line on stderr, `error: ...`, and mostly a second one, `  hint: ...`. Codes are stable."
     return "\n\n".join([NOTE, "# Errors and exit codes", text, table]) + "\n"
 

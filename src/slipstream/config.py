@@ -36,6 +36,7 @@ class Settings(BaseSettings):
         default_factory=dict, description="settings of draft sources by name, a table [drafters.NAME] each"
     )
     memory_tokens: int = Field(default=1_000_000, ge=1, le=1 << 32, description="most tokens kept in the memory")
+    profile: bool = Field(default=True, description="open models as slipstream tune found best here")
 
     @field_validator("root", "model", "draft_model", mode="after")
     @classmethod

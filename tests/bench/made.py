@@ -1,9 +1,19 @@
 """A real session on the fake target, for benchmarks that run in no time."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
+from slipstream.bench.cell import Arm
+from slipstream.bench.cell_figures import answers
+from slipstream.bench.compare import BASELINE
+from slipstream.bench.doubts import Limits
+from slipstream.bench.runner import Plan, measure
+from slipstream.bench.session_arm import Stage
+from slipstream.bench.store_rows import Curve, StoredRun, WholeRun
+from slipstream.bench.traced_arm import on_stage
+from slipstream.bench.workload import Prompt
 from slipstream.control.calibration import Calibration
 from slipstream.control.curve import VerifyCost
 from slipstream.control.policy import AdaptivePolicy
@@ -15,6 +25,7 @@ from slipstream.engine.fake import FakeTarget, random_table
 from slipstream.keep import Keep
 from slipstream.models.gguf import Header
 from slipstream.session import Session
+from tests.bench.paired import MemoryStore
 from tests.support import LetterTokenizer
 
 VOCABULARY = 8
@@ -46,3 +57,21 @@ def fake_session(folder: Path, seed: int = 1, *, draft_model: bool = False) -> S
     return Session(
         target, tokenizer, loop, render, tokenizer.encode, lambda: None, lambda: (), keep, cast(Header, None)
     )
+
+
+def stored_run(
+    session: Session, arms: Sequence[Arm], prompts: Sequence[Prompt], pairs: int, checks: int = 0, **plan: object
+) -> WholeRun:
+    """The arms of a benchmark, measured on a (fake) session as the runner does it, with the session's curve."""
+    stage = Stage(session, clock=session.loop.clock, now=session.loop.clock)
+    store = MemoryStore()
+    rows = [asdict(prompt) for prompt in prompts]
+    assert session.keep.curve
+    run = StoredRun(id="run", kind="stack", started=0.0, arms=tuple(arms), plan={"prompts": rows, **plan})
+
+    def answer(prompt: str) -> Sequence[int]:
+        return answers(store.held, BASELINE).get(prompt, ())
+
+    order = Plan(prompts=tuple(prompts), pairs=pairs, checks=checks)
+    outcome = measure(run, order, on_stage(arms, stage, answer), store, Limits())
+    return WholeRun(run=run, cells=outcome.cells, claims=outcome.claims, curves=(Curve("m", session.keep.curve.table),))

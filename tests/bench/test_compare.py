@@ -64,12 +64,6 @@ def test_one_arm_alone_can_run() -> None:
     assert len(list(interleave([A, B], arms("plain", order=order), 2))) == 4
 
 
-def test_what_is_done_is_left_out_and_the_order_of_the_rest_stays() -> None:
-    order: list[tuple[str, str, int]] = []
-    list(interleave([A, B], arms("plain", "stack", order=order), 2, done={("a", 0), ("b", 1)}))
-    assert order == [("b", "stack", 0), ("b", "plain", 0), ("a", "stack", 1), ("a", "plain", 1)]
-
-
 def test_every_repetition_begins_anew() -> None:
     order: list[tuple[str, str, int]] = []
     list(interleave([A], arms("plain", order=order), 2, begin=lambda: order.append(("begin", "", 0))))
@@ -89,17 +83,12 @@ def test_ratio_is_the_mean_of_median_pairs_not_of_averages() -> None:
     assert MADE.ratio("plain", ["a"], baseline="stack").value == pytest.approx(0.5)
 
 
-def test_slowest_is_the_worst_prompt_with_its_own_interval() -> None:
-    worst, ratio = MADE.slowest("stack")
-    assert worst == "b"
-    assert (ratio.value, ratio.low, ratio.high) == pytest.approx((0.8, 0.8, 0.9))
-
-
 def test_samples_are_found_by_arm_prompt_and_task() -> None:
     assert MADE.prompts() == ["a", "b"]
     assert MADE.prompts("chat") == ["b"]
     assert MADE.tasks() == ["edit", "chat"]
     assert [s.repetition for s in MADE.of("stack", ["b"])] == [0, 1, 2]
+    assert MADE.answers("stack") == {"a": (1, 2), "b": (1, 2)}
     assert len(MADE.of("plain")) == 6
     assert MADE.stats("stack", "edit").tokens == 300
     assert MADE.stats("stack").sources["suffix"].accepted == 240

@@ -1,35 +1,37 @@
-"""The first published measurement: which prompts, and that its figures are read off the samples rightly."""
+"""The first published measurement: which prompts, and that its figures are read off the cells rightly."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from slipstream.bench.compare import Sample
+from slipstream.bench.cell import Cell
 from slipstream.bench.first_light import (
     CHATS,
     EDITS,
     EXACT,
     EXACT_PROMPTS,
     Suite,
-    divergences,
+    arms,
+    exact_arms,
     exact_figures,
     exact_suite,
     figures,
-    measure,
     short,
     suites,
 )
-from slipstream.bench.record import Entry, RoundTimes, RunRecord
 from slipstream.bench.workload import Prompt
+from slipstream.cli.bench_first_light import tables
 from slipstream.core.errors import RequestError
-from slipstream.core.stats import Stats
-from tests.bench.made import fake_session
+from tests.bench.made import fake_session, stored_run
 
 
 def write(path: Path, tasks: dict[str, int]) -> None:
     rows = [
-        {"id": f"{task}/{n}", "task": task, "turns": [f"do {n}"]} for task, count in tasks.items() for n in range(count)
+        {"id": f"{task}/{n}", "task": task, "turns": [f"do {task} {n}"]}
+        for task, count in tasks.items()
+        for n in range(count)
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
 
@@ -72,32 +74,26 @@ def test_without_a_folder_the_built_in_prompts_serve() -> None:
     assert {prompt.task for prompt in chats.prompts} == {"chat", "math", "summary"}
 
 
-def made(suite: str, prompt: str, arm: str, repetition: int, rate: float, rounds: int = 50) -> Entry:
+def made(prompt: str, arm: str, repetition: int, rate: float, rounds: int = 50, **more: Any) -> Cell:
     """A hundred tokens at `rate` a second; a quarter of each round is not the target's, 2 ms of it decisions."""
     total = 1e5 / rate / rounds
-    stats = Stats(tokens=100, rounds=rounds, decode_ms=1e5 / rate)
-    sample = Sample(Prompt(prompt, "edit", ""), arm, repetition, (1, 2, 3), "", stats)
-    return Entry(suite, "m", sample, (RoundTimes(4, 0.5, 0.5, 1.0, 0.75 * total, total),) * rounds)
+    times = [[4, 0.5, 0.5, 1.0, 0.75 * total, total]] * rounds
+    figures = {"rounds": rounds, "sources": {}, "round_times": times}
+    given: dict[str, Any] = {"tokens": 100, "seconds": 100 / rate, "token_ids": (1, 2, 3), "figures": figures} | more
+    return Cell(arm=arm, prompt=prompt, task="edit", repetition=repetition, **given)
 
 
-@pytest.fixture
-def record(tmp_path: Path) -> RunRecord:
-    record = RunRecord(tmp_path / "run")
-    record.begin({})
-    return record
-
-
-def test_figures_are_those_of_the_samples(record: RunRecord) -> None:
+def test_figures_are_those_of_the_cells() -> None:
+    edits, chats = [], []
     for repetition in range(3):
         for prompt, stack, oracle in (("e1", 20, 40), ("e2", 45, 90)):
-            record.append(made(EDITS, prompt, "plain", repetition, 10))
-            record.append(made(EDITS, prompt, "stack", repetition, stack, rounds=25))
-            record.append(made(EDITS, prompt, "oracle", repetition, oracle, rounds=10))
-        record.append(made(CHATS, "c1", "plain", repetition, 10))
-        record.append(made(CHATS, "c1", "stack", repetition, 9.9))
-    record.append(Entry(EDITS, "other", made(EDITS, "e1", "stack", 0, 500).sample, ()))
-    record.append(made(EXACT, "e1", "stack", 0, 500))
-    found = figures(record, "m")
+            edits.append(made(prompt, "plain", repetition, 10))
+            edits.append(made(prompt, "stack", repetition, stack, rounds=25))
+            edits.append(made(prompt, "oracle", repetition, oracle, rounds=10))
+        chats.append(made("c1", "plain", repetition, 10))
+        chats.append(made("c1", "stack", repetition, 9.9))
+    chats += [made("c1", "plain", 7, 10), made("c1", "stack", 7, 500, status="tainted")]
+    found = figures("m", edits, chats)
     assert found["edits"][0] == pytest.approx(3)  # the root of 2 x 4.5
     assert 2 - 1e-9 <= found["edits"][1] <= found["edits"][0] <= found["edits"][2] <= 4.5 + 1e-9
     assert found["chats"] == pytest.approx([0.99] * 3)
@@ -112,42 +108,45 @@ def test_figures_are_those_of_the_samples(record: RunRecord) -> None:
     assert (found["pairs"], found["prompts"]) == (9, 3)
 
 
-def test_exact_figures_name_the_prompts_that_differ(record: RunRecord) -> None:
-    for prompt in ("a", "b"):
-        record.append(made(EXACT, prompt, "plain", 0, 10))
-        record.append(made(EXACT, prompt, "stack", 0, 20))
-    assert exact_figures(record, "m")["differing"] == []
-    late = made(EXACT, "b", "stack", 0, 20).sample
-    late = Sample(late.prompt, "stack", 0, (1, 2, 4), "", late.stats)
-    record.append(Entry(EXACT, "m", late, ()))
-    found = exact_figures(record, "m")
+def test_where_nothing_counts_there_are_no_figures() -> None:
+    cells = [made("e1", arm, 0, 10, status="tainted") for arm in ("plain", "stack", "oracle")]
+    found = figures("m", cells, cells)
+    assert (found["edits"], found["slowest"], found["deciding_ms_median"], found["pairs"]) == (None, None, None, 0)
+    assert found["prompts"] == 1
+    report = {"figures": [found | {"divergences": [], "curve": {"4": 1.0, "16": 2.0, "64": 3.0}}], "exact": []}
+    ((_, headings, lines),) = tables(report | {"replay": []})
+    assert all(len(line) == len(headings) for line in lines)
+    assert ["code edits", "nothing counts"] in lines
+
+
+def test_exact_figures_name_the_prompts_that_differ() -> None:
+    cells = [made(prompt, arm, 0, rate) for prompt in ("a", "b") for arm, rate in (("plain", 10), ("stack", 20))]
+    assert exact_figures("m", cells)["differing"] == []
+    found = exact_figures("m", [*cells[:-1], made("b", "stack", 0, 20, token_ids=(1, 2, 4))])
     assert found["differing"] == ["b"]
     assert (found["prompts"], found["tokens"]) == (2, 6)
     assert found["speed_up"] == pytest.approx([2, 2, 2])
 
 
-def test_measured_figures_hold_together(record: RunRecord, tmp_path: Path) -> None:
+def test_measured_figures_hold_together(tmp_path: Path) -> None:
     session = fake_session(tmp_path)
     edits = Suite(EDITS, (Prompt("e", "edit", "abcabcabc"), Prompt("f", "edit", "aab")), 40, oracle=True)
     chats = Suite(CHATS, (Prompt("c", "chat", "hgfed"),), 20)
-    for suite in (edits, chats):
-        measure(session, "m", suite, 2, record, session.loop.clock)
-    found = figures(record, "m")
+    first, second = (stored_run(session, arms(suite, {"model": "m"}), suite.prompts, 2, 2) for suite in (edits, chats))
+    found = figures("m", first.cells, second.cells)
     assert (found["pairs"], found["prompts"]) == (6, 3)
     assert found["oracle"][0] > 1.5
     assert found["deciding_ms_median"] == found["all_but_target"] == 0, "the fake clock stands still but for passes"
-    assert divergences(session, record, edits, "m") == []
+    outputs: dict[str, set[tuple[int, ...]]] = {}
+    for cell in (*first.cells, *second.cells):
+        outputs.setdefault(cell.prompt, set()).add(cell.token_ids)
+    assert [len(answers) for answers in outputs.values()] == [1] * 3, "all arms give the same tokens"
+    assert {(one.arm, one.standing) for one in first.claims if one.arm == "oracle"} == {("oracle", "observation")}
 
 
-def test_divergences_are_found_with_the_gap_of_their_logits(record: RunRecord, tmp_path: Path) -> None:
-    session = fake_session(tmp_path)
-    suite = Suite(EDITS, (Prompt("e", "edit", "abcabc"), Prompt("f", "edit", "aab")), 12)
-    measure(session, "m", suite, 1, record, session.loop.clock)
-    plain = next(e for e in record.entries() if e.sample.arm == "plain" and e.sample.prompt.id == "f").sample
-    wrong = (plain.tokens[4] + 1) % 8
-    changed = (*plain.tokens[:4], wrong, *plain.tokens[5:])
-    record.append(Entry(EDITS, "m", Sample(plain.prompt, "stack", 0, changed, "", plain.stats), ()))
-    (found,) = divergences(session, record, suite, "m")
-    assert (found.prompt, found.arm, found.position) == ("f", "stack", 4)
-    logits = session.target.table([*session.request("aab").prompt, *plain.tokens[:4]])  # type: ignore[attr-defined]
-    assert found.gap == pytest.approx(float(logits[plain.tokens[4]] - logits[wrong]))
+def test_the_oracle_is_no_way_to_generate() -> None:
+    suite = Suite(EDITS, (Prompt("e", "edit", "abc"),), 40, oracle=True)
+    roles = {arm.name: arm.role for arm in arms(suite, {"model": "m"})}
+    assert roles == {"plain": "baseline", "plain, again": "repeat", "stack": "candidate", "oracle": "bound"}
+    assert [arm.name for arm in exact_arms(suite, {"model": "m"})] == ["plain", "stack"]
+    assert arms(suite, {"model": "m"})[2].configuration["settings"] == {"model": "m", "max_tokens": 40, "draft": "auto"}

@@ -4,6 +4,7 @@ import pytest
 
 from slipstream.bench.tracks import Facts, Outcome, Status, Track, tracks
 from slipstream.core.ports import Capabilities
+from slipstream.profile import Evidence
 
 OUTCOME = Outcome(0.8, 1.4, (1.3, 1.2, 1.4), 6)
 
@@ -13,7 +14,8 @@ def facts(**changes: object) -> Facts:
         "model": "m.gguf",
         "capabilities": Capabilities(),
         "experts": (0, 0),
-        "expert_key": "llama.expert_used_count",
+        "expert_refusal": "",
+        "expert_choice": None,
         "head": ("none", False, "an ordinary model without draft heads", ""),
         "open_sources": ("suffix", "prompt_lookup", "reference"),
         "draft_verdict": "",
@@ -65,7 +67,14 @@ def test_recurrent_models_are_ready_by_what_the_probe_found() -> None:
 def test_experts_and_trained_heads() -> None:
     assert row("2", facts()).status == "not for this model"
     moe = row("2", facts(experts=(64, 8)))
-    assert moe.status == "ready" and moe.enable.endswith("=int:4")
+    assert moe.status == "ready" and "none are kept" in moe.verdict and "slipstream experts m.gguf" in moe.enable
+    assert moe.outcome is None
+    assert row("2", facts(experts=(64, 8), expert_refusal="blocks differ")).status == "refused"
+    choice = Evidence(kind="experts", value=1.5, low=1.4, high=1.6, prompts=6, pairs=12, note="4 of 8 experts")
+    kept = row("2", facts(experts=(64, 8), expert_choice=choice))
+    assert kept.outcome and kept.outcome.measured == (1.5, 1.4, 1.6) and "4 of 8 experts" in kept.verdict
+    assert "--use 8" in kept.enable
+    assert row("2", facts(experts=(64, 8), expert_choice=Evidence(kind="experts"))).outcome is None
     eagle = row("3", facts(head=("eagle3", False, "an EAGLE-3 head, no model", "hidden states")))
     assert (eagle.status, eagle.enable) == ("refused", "hidden states")
     assert row("4", facts()).status == "refused"

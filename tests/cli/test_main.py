@@ -1,6 +1,7 @@
 """The command line's frame: fast help, one-line failures, exit codes."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -30,7 +31,8 @@ def test_help_lists_every_command_and_imports_none() -> None:
     )
     answer = child(code)
     assert answer.stderr.strip() == "[]"
-    assert all(f"  {entry.name} " in answer.stdout and entry.purpose[:40] in answer.stdout for entry in COMMANDS)
+    shown = [entry for entry in COMMANDS if not entry.hidden]
+    assert all(f"  {entry.name} " in answer.stdout and entry.purpose[:40] in answer.stdout for entry in shown)
 
 
 def test_help_is_fast() -> None:
@@ -111,6 +113,33 @@ def test_ctrl_c_is_quiet(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     pretend(monkeypatch, command)
     assert cli.main(["version"]) == 130
     assert capsys.readouterr().err.strip() == ""
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129), ("SIGINT", 130)])
+def test_a_signal_ends_a_command_like_ctrl_c(monkeypatch: pytest.MonkeyPatch, name: str, code: int) -> None:
+    number = getattr(signal, name)
+    cleaned: list[str] = []
+
+    def command() -> int:
+        try:
+            signal.raise_signal(number)
+        except KeyboardInterrupt:
+            cleaned.append(name)
+        return 130
+
+    before = signal.getsignal(number)
+    pretend(monkeypatch, command)
+    assert cli.main(["version"]) == code and cleaned == [name]
+    assert signal.getsignal(number) is before
+
+
+def test_a_signal_that_is_ignored_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(monkeypatch, lambda: signal.raise_signal(signal.SIGHUP))
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert cli.main(["version"]) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from slipstream.core.errors import RequestError
 from slipstream.core.skip import SkipSet
-from slipstream.selfdraft.matchness import Matchness, surprise
+from slipstream.selfdraft.matchness import Matchness
 from slipstream.selfdraft.texts import Text, digest, generate
 from tests.selfdraft.toy import VOCABULARY, ToyModel, prompts
 
@@ -50,13 +50,6 @@ def test_texts_that_do_not_fit_one_pass_take_several(texts: list[Text]) -> None:
 def test_answers_of_one_token_compare_nothing(toy: ToyModel) -> None:
     with pytest.raises(RequestError, match="long enough"):
         Matchness(toy, [Text((1, 2), (3,))])
-
-
-def test_surprise_is_a_negative_log_probability(toy: ToyModel, texts: list[Text]) -> None:
-    import numpy as np
-
-    logits = np.log(np.array([0.5, 0.25, 0.25])) + 3
-    assert surprise(logits, 1) == pytest.approx(np.log(4))
 
 
 def test_answers_are_greedy_and_end_before_an_end_token(toy: ToyModel) -> None:

@@ -11,8 +11,9 @@ from slipstream import config
 from slipstream.assembly.needs import memory_needed
 from slipstream.assembly.options import DEFAULT_CONTEXT as DEFAULT_CONTEXT
 from slipstream.assembly.options import Options as Options
-from slipstream.assembly.options import model_options, require_context, with_settings
+from slipstream.assembly.options import model_options, require_context, with_experts, with_settings
 from slipstream.assembly.paid import PaidSources, open_head, open_second
+from slipstream.assembly.profiled import with_stored_profile
 from slipstream.assembly.second import second_models
 from slipstream.config import Settings
 from slipstream.control.calibration import Calibration
@@ -29,6 +30,7 @@ from slipstream.host import cpu, memory
 from slipstream.host.fingerprint import fingerprint
 from slipstream.keep import Keep
 from slipstream.models.embedded import embedded_model
+from slipstream.models.experts import check_override
 from slipstream.models.gguf import Header, identity, read_header
 from slipstream.session import Session
 from slipstream.storage.root import DataRoot
@@ -53,14 +55,19 @@ def open_session(
     anything is left half-made.
     """
     settings = config.load()
-    options = with_settings(options, settings)
     path = options.model or settings.model or embedded_model()
     header = read_header(path)
-    processor = cpu.read()
+    processor, root = cpu.read(), settings.data_root
+    options, expert_notes = with_experts(options, header)
+    options, profile_notes = with_stored_profile(options, settings, path, processor, root.path / "state")
+    if options.model is not None and options.model != path:
+        path = options.model
+        header = read_header(path)
+    options = with_settings(options, settings)
     opened = model_options(options, settings, header, processor.cores)
     require_context(header, opened)
+    check_override(header, opened.kv_overrides)
     _require_names(options)
-    root = settings.data_root
     state = root.state
     models = second_models(options, settings, header, opened, state)
     _require_memory([(header, opened), *((model.header, model.options) for model in models)])
@@ -78,6 +85,7 @@ def open_session(
     try:
         tokenizer = LlamaTokenizer(target.model)
         keep = Keep.open(state, identity(path), _measured_with(opened, build, processor))
+        keep.notes.extend([*profile_notes, *expert_notes])
         if not options.learn:
             keep.calibration = Calibration()
         # Before anything is measured: seconds would be lost if another process holds the memory.
@@ -120,7 +128,7 @@ def open_session(
             time.perf_counter,
             trace,
             reuse_prefix=not options.exact,
-            automatic=options.drafters or catalog.automatic(),
+            automatic=catalog.automatic() if options.drafters is None else options.drafters,
             reserve=policy.curve.max_width if options.exact else 0,
             paid=paid.drafters,
         )
@@ -180,6 +188,7 @@ def _require_memory(models: Sequence[tuple[Header, ModelOptions]]) -> None:
             slots=options.slots,
             key_type=options.key_type,
             value_type=options.value_type,
+            micro_batch=options.micro_batch,
             output_rows=options.output_rows,
         )
         needed.require(free, header.path.name)

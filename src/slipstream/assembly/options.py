@@ -8,6 +8,7 @@ from typing import Any, Literal
 from slipstream.config import Settings
 from slipstream.core.errors import ContextOverflow
 from slipstream.engine.options import ModelOptions
+from slipstream.models.experts import experts_of, require
 from slipstream.models.gguf import Header
 
 DEFAULT_CONTEXT = 8192
@@ -22,12 +23,16 @@ class Options:
     `drafters` limits the sources built (None: all free ones, and those that cost model passes where there is one to
     run); `drafter_settings` configures them by name. `draft_model` is the second model's file, `self_draft` that of a
     copy of the model without some layers (None: the best that slipstream selfdraft made, if it promises to pay).
+    `batch_threads` serve passes wider than one token, `micro_batch` tokens run as one graph. `experts` is how
+    many a token uses, whatever file and profile say. `profile` puts what was found best for this model beneath all that
+    (None: as the configuration says).
     """
 
     model: Path | None = None
     context_length: int | None = None
     slots: int = 1
     threads: int | None = None
+    batch_threads: int | None = None
     draft_model: Path | None = None
     self_draft: Path | None = None
     memory: bool | Path | None = None
@@ -40,12 +45,15 @@ class Options:
     key_type: str = "f16"
     value_type: str = "f16"
     batch_size: int = 512
+    micro_batch: int = 512
     mmap: bool = True
     mlock: bool = False
     repack: bool = True
     numa: Literal["off", "distribute", "isolate", "numactl", "mirror"] = "off"
     kv_overrides: Mapping[str, int | float | bool | str] | None = None
+    experts: int | None = None
     remeasure: bool = False
+    profile: bool | None = None
 
 
 def with_settings(options: Options, settings: Settings) -> Options:
@@ -57,6 +65,20 @@ def with_settings(options: Options, settings: Settings) -> Options:
     )
 
 
+def with_experts(options: Options, header: Header) -> tuple[Options, list[str]]:
+    """The options with their number of experts as the metadata to replace, and what the user should know of it.
+
+    RequestError for a dense model, and for a number that is out of range or blocked.
+    """
+    if options.experts is None:
+        return options, []
+    found = experts_of(header)
+    limit = require(found, options.experts)
+    overrides = {**(options.kv_overrides or {}), **found.override(options.experts)}
+    note = limit.reason or f"{options.experts} of {found.default} experts, as asked for"
+    return replace(options, kv_overrides=overrides, experts=None), [note]
+
+
 def model_options(options: Options, settings: Settings, header: Header, cores: int) -> ModelOptions:
     """What the engine is told: options over configuration over the model's own."""
     trained = header.context_length or DEFAULT_CONTEXT
@@ -64,9 +86,11 @@ def model_options(options: Options, settings: Settings, header: Header, cores: i
     return ModelOptions(
         path=header.path,
         threads=options.threads or settings.threads or cores,
+        batch_threads=options.batch_threads,
         context_length=wanted,
         slots=options.slots,
         batch_size=options.batch_size,
+        micro_batch=options.micro_batch,
         mmap=options.mmap,
         mlock=options.mlock,
         repack=options.repack,

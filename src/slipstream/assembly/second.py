@@ -12,6 +12,7 @@ from slipstream.drafters import catalog
 from slipstream.drafters.cascade import CascadeConfig
 from slipstream.drafters.draft_model import DraftModelConfig
 from slipstream.engine.options import ModelOptions
+from slipstream.models.experts import USED, override_of
 from slipstream.models.gguf import Header, identity, read_header
 from slipstream.models.pair import PairVerdict, compare
 from slipstream.models.pair_check import check_pair
@@ -59,6 +60,8 @@ def second_models(
             continue
         config: DraftModelConfig = catalog.config(source, _settings(options, source))
         file = path or (Path(config.path).expanduser() if config.path else None)
+        if file is None and source == "draft_model" and config.experts:
+            file = target.path
         if file is None and source == "self_draft":
             file = _best(target, state, PROMISING if names is None else 0.0)
         if file is not None:
@@ -106,9 +109,15 @@ def _best(target: Header, state: Path, least: float) -> Path | None:
 def _second(source: str, file: Path, config: DraftModelConfig, target: Header, opened: ModelOptions) -> SecondModel:
     header = read_header(file)
     length = config.context_length or opened.context_length
-    notes = check_pair(target, header, length)
+    overrides = override_of(header, config.experts) if config.experts else {}
+    used = opened.kv_overrides.get(f"{target.architecture}.{USED}")
+    if isinstance(used, int):
+        target = replace(target, experts_used=used)
+    notes = check_pair(target, header, length, experts=config.experts)
     verdict = vocabularies = None
-    if pruned_from(header) is None:
+    if file.resolve() == target.path.resolve():
+        notes = (f"itself with {config.experts} of {target.experts_used} experts", *notes)
+    elif pruned_from(header) is None:
         vocabularies = read_vocabulary(target.path), read_vocabulary(file)
         verdict = compare(*vocabularies)
         if not verdict.usable:
@@ -128,6 +137,6 @@ def _second(source: str, file: Path, config: DraftModelConfig, target: Header, o
         key_type=config.key_type,
         value_type=config.value_type,
         native_head=False,
-        kv_overrides={},
+        kv_overrides=overrides,
     )
     return SecondModel(source, header, options, verdict, vocabularies, notes, config.window)

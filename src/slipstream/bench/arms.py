@@ -1,7 +1,6 @@
-"""The arms of a comparison on one opened model: plain, the stack, and the oracle that knows the answer."""
+"""The arms of a comparison on one opened model: plain, the stack, or any choice of drafters."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Protocol
 
 from slipstream.bench.compare import BASELINE, Run, Sample
@@ -10,7 +9,6 @@ from slipstream.core.ports import Feed, Target
 from slipstream.core.request import Request
 
 STACK = "stack"
-ORACLE = "oracle"
 
 
 class Generates(Protocol):
@@ -22,35 +20,26 @@ class Generates(Protocol):
 
 
 def session_arms(
-    session: Generates, max_tokens: int, *, draft: Any = "auto", oracle: bool = False, clock: Callable[[], float]
+    session: Generates, max_tokens: int, *, draft: Any = "auto", clock: Callable[[], float]
 ) -> Mapping[str, Run]:
-    """Greedy arms. Calibration goes by the prompt's task class; nothing is remembered from prompt to prompt.
+    """Plain decoding, and the stack with these drafters."""
+    return {
+        BASELINE: session_arm(session, BASELINE, "off", max_tokens, clock),
+        STACK: session_arm(session, STACK, draft, max_tokens, clock),
+    }
 
-    The oracle drafts the output that the plain arm gave for the same prompt in the same repetition, through the same
-    policy and curve: what is lost to it is lost to drafting, not to the machine.
-    """
-    answers: dict[tuple[str, int], tuple[int, ...]] = {}
 
-    def arm(name: str, drafters: Any) -> Run:
-        def run(prompt: Prompt, repetition: int) -> Sample:
-            request = session.request(
-                prompt.text, max_tokens=max_tokens, workload=prompt.task, remember=False, draft=drafters
-            )
-            if name == ORACLE:
-                request = replace(request, reference=answers[prompt.id, repetition], workload=ORACLE)
-            session.cool()
-            started = clock()
-            completion = session.generate(request)
-            if name == BASELINE:
-                answers[prompt.id, repetition] = completion.tokens
-            return Sample(prompt, name, repetition, completion.tokens, completion.text, completion.stats, started)
+def session_arm(session: Generates, name: str, draft: Any, max_tokens: int, clock: Callable[[], float]) -> Run:
+    """A greedy arm. Calibration goes by the prompt's task class; nothing is remembered from prompt to prompt."""
 
-        return run
+    def run(prompt: Prompt, repetition: int) -> Sample:
+        request = session.request(prompt.text, max_tokens=max_tokens, workload=prompt.task, remember=False, draft=draft)
+        session.cool()
+        started = clock()
+        completion = session.generate(request)
+        return Sample(prompt, name, repetition, completion.tokens, completion.text, completion.stats, started)
 
-    arms = {BASELINE: arm(BASELINE, "off"), STACK: arm(STACK, draft)}
-    if oracle:
-        arms[ORACLE] = arm(ORACLE, ("reference",))
-    return arms
+    return run
 
 
 def logit_gap(target: Target, prefix: Sequence[int], ours: int, theirs: int) -> float:

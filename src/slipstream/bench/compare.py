@@ -1,6 +1,6 @@
 """Arms on the same prompts, interleaved in alternating order: the only way a speed-up is made here (invariant I3)."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from slipstream.bench.statistics import Ratio, ratio_of
@@ -36,7 +36,6 @@ class Divergence:
     """Where two arms' outputs first differ, and how close the target's logits for the two tokens are there."""
 
     prompt: str
-    arm: str
     position: int
     gap: float
 
@@ -70,11 +69,12 @@ class Comparison:
         """Speed-up of `arm` on these prompts."""
         return ratio_of([pairs for prompt in prompts if (pairs := self.pairs(arm, prompt, baseline))])
 
-    def slowest(self, arm: str) -> tuple[str, Ratio]:
-        """The prompt on which `arm` does worst, with its own interval."""
-        ratios = {prompt: ratio_of([pairs]) for prompt in self.prompts() if (pairs := self.pairs(arm, prompt))}
-        worst = min(ratios, key=lambda prompt: ratios[prompt].value)
-        return worst, ratios[worst]
+    def answers(self, arm: str) -> dict[str, tuple[int, ...]]:
+        """The first output of an arm, by prompt id."""
+        found: dict[str, tuple[int, ...]] = {}
+        for sample in self.of(arm):
+            found.setdefault(sample.prompt.id, sample.tokens)
+        return found
 
     def stats(self, arm: str, task: str | None = None) -> Stats:
         """Figures of an arm summed over its samples."""
@@ -86,21 +86,18 @@ def interleave(
     arms: Mapping[str, Run],
     repetitions: int,
     begin: Callable[[], None] | None = None,
-    done: Collection[tuple[str, int]] = (),
 ) -> Iterator[Sample]:
     """Runs every arm on every prompt, `repetitions` times, yielding each sample as it is done.
 
     The first two arms swap places from prompt to prompt and from repetition to repetition, so that a drifting machine
-    favours neither; further arms (an oracle that needs the plain output) follow them. `begin` is called before each
-    repetition, to put the arms back into their starting state. Pairs of (prompt id, repetition) in `done` are left out.
+    favours neither; further arms follow them. `begin` is called before each repetition, to put the arms back into their
+    starting state.
     """
     names = list(arms)
     for repetition in range(repetitions):
         if begin:
             begin()
         for index, prompt in enumerate(prompts):
-            if (prompt.id, repetition) in done:
-                continue
             swap = (index + repetition) % 2 == 1 and len(names) > 1
             order = [names[1], names[0], *names[2:]] if swap else names
             for arm in order:

@@ -1,18 +1,21 @@
 """The first published measurement: plain decoding, the stack and the oracle on edits and chats, model by model."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from slipstream.bench.arms import ORACLE, STACK, session_arms
-from slipstream.bench.compare import BASELINE, Comparison, Divergence, interleave
-from slipstream.bench.record import Entry, RoundTimes, RunRecord
-from slipstream.bench.table import find_divergences
+from slipstream.bench import cell_figures as read
+from slipstream.bench.arms import STACK
+from slipstream.bench.cell import Arm, Cell, Role
+from slipstream.bench.compare import BASELINE
+from slipstream.bench.traced_arm import REFERENCE, rounds_of
 from slipstream.bench.workload import Prompt, built_in, load, pick
 from slipstream.core.errors import RequestError
 
+AGAIN = f"{BASELINE}, again"
+ORACLE = "oracle"
 EDITS = "edits"
 CHATS = "chats"
 EXACT = "exact"
@@ -50,105 +53,78 @@ def exact_suite(data: Path | None) -> Suite:
     return Suite(EXACT, edits.prompts + chats.prompts, 256)
 
 
+def short(suite: Suite, prompts: int) -> Suite:
+    """The suite's first prompts, for a quick look."""
+    return replace(suite, prompts=suite.prompts[:prompts])
+
+
 def only(folder: Path, pattern: str) -> Path:
+    """The one file of a folder that is called so. RequestError if there are none or several."""
     found = sorted(folder.glob(pattern))
     if len(found) != 1:
         raise RequestError(f"{folder} holds {len(found)} files {pattern}", hint="the data folder needs exactly one")
     return found[0]
 
 
-def measure(
-    session: Any, model: str, suite: Suite, repetitions: int, record: RunRecord, clock: Callable[[], float],
-    report: Callable[[str], None] = lambda what: None,
-) -> None:  # fmt: skip
-    """Run a suite on an opened model, storing each generation; what the record already holds is left out."""
-    times: list[RoundTimes] = []
-    session.loop.trace = lambda r, learn, total: times.append(
-        RoundTimes(r.width, r.draft_ms, r.plan_ms, learn, r.target_ms, total)
+def arm(name: str, role: Role, suite: Suite, settings: Mapping[str, Any], draft: Any, **more: Any) -> Arm:
+    """One of a suite's arms; `settings` say how the model is opened."""
+    told = {**settings, "max_tokens": suite.max_tokens, "draft": draft, **more}
+    return Arm(name=name, role=role, configuration={"settings": told})
+
+
+def ground(suite: Suite, settings: Mapping[str, Any]) -> tuple[Arm, Arm, Arm]:
+    """Plain decoding, the same once more to learn the noise, and the stack."""
+    return (
+        arm(BASELINE, "baseline", suite, settings, "off"),
+        arm(AGAIN, "repeat", suite, settings, "off"),
+        arm(STACK, "candidate", suite, settings, "auto"),
     )
-    arms = session_arms(session, suite.max_tokens, oracle=suite.oracle, clock=clock)
-    held: dict[tuple[str, int], set[str]] = {}
-    for entry in record.entries():
-        if (entry.suite, entry.model) == (suite.name, model):
-            held.setdefault((entry.sample.prompt.id, entry.sample.repetition), set()).add(entry.sample.arm)
-    done = {pair for pair, found in held.items() if found >= set(arms)}
-    for sample in interleave(suite.prompts, arms, repetitions, session.forget, done):
-        record.append(Entry(suite.name, model, sample, tuple(times)))
-        times.clear()
-        report(f"{model}, {suite.name}: {sample.prompt.id}, {sample.arm}")
-    session.loop.trace = None
 
 
-def comparison_of(record: RunRecord, suite: str, model: str) -> Comparison:
-    """A suite's samples; the last one counts where a generation was interrupted and run again."""
-    latest = {
-        (e.sample.prompt.id, e.sample.arm, e.sample.repetition): e.sample
-        for e in record.entries()
-        if (e.suite, e.model) == (suite, model)
-    }
-    return Comparison(list(latest.values()))
+def arms(suite: Suite, settings: Mapping[str, Any]) -> tuple[Arm, ...]:
+    """What a suite is run through."""
+    oracle = (arm(ORACLE, "bound", suite, settings, [REFERENCE]),) if suite.oracle else ()
+    return (*ground(suite, settings), *oracle)
 
 
-def divergences(session: Any, record: RunRecord, suite: Suite, model: str) -> list[Divergence]:
-    """Where the stack's outputs part from the plain ones, with logit gaps from the model itself."""
-    prompts: dict[str, Sequence[int]] = {p.id: session.request(p.text).prompt for p in suite.prompts}
-    return find_divergences(comparison_of(record, suite.name, model), session.target, prompts)
+def exact_arms(suite: Suite, settings: Mapping[str, Any]) -> tuple[Arm, Arm]:
+    """Of exact mode: tokens are what counts there, so the noise isn't measured."""
+    plain, _, stack = ground(suite, settings)
+    return plain, stack
 
 
-def figures(record: RunRecord, model: str) -> dict[str, Any]:
-    """The published figures of a model; ratios as (value, low, high)."""
-    edits, chats = comparison_of(record, EDITS, model), comparison_of(record, CHATS, model)
-    both = Comparison(edits.samples + chats.samples)
-    worst, ratio = both.slowest(STACK)
-    rounds = [
-        times
-        for entry in record.entries()
-        if entry.model == model and entry.suite in (EDITS, CHATS) and entry.sample.arm == STACK
-        for times in entry.rounds
-    ]
-
-    def speed_up(comparison: Comparison, arm: str = STACK, baseline: str = BASELINE) -> list[float]:
-        found = comparison.ratio(arm, comparison.prompts(), baseline)
-        return [found.value, found.low, found.high]
-
+def figures(model: str, edits: Sequence[Cell], chats: Sequence[Cell]) -> dict[str, Any]:
+    """The published figures of a model, from the cells of both suites; ratios as [value, low, high]."""
+    both = [*edits, *chats]
+    rounds = [times for cell in read.counted(both, STACK) for times in rounds_of(cell)]
+    total = sum(times.total for times in rounds)
     return {
         "model": model,
-        "edits": speed_up(edits),
-        "chats": speed_up(chats),
-        "slowest": {"prompt": worst, "ratio": [ratio.value, ratio.low, ratio.high]},
-        "oracle": speed_up(edits, ORACLE),
-        "share_of_oracle": speed_up(edits, STACK, ORACLE),
-        "deciding_ms_median": median(times.deciding for times in rounds),
-        "all_but_target_median": median(1 - times.target / times.total for times in rounds),
-        "all_but_target": 1 - sum(times.target for times in rounds) / sum(times.total for times in rounds),
+        "edits": read.speed_up(edits, STACK, BASELINE),
+        "chats": read.speed_up(chats, STACK, BASELINE),
+        "slowest": read.slowest(both, STACK, BASELINE),
+        "oracle": read.speed_up(edits, ORACLE, BASELINE),
+        "share_of_oracle": read.speed_up(edits, STACK, ORACLE),
+        "deciding_ms_median": median(times.deciding for times in rounds) if rounds else None,
+        "all_but_target_median": median(1 - times.passes / times.total for times in rounds) if rounds else None,
+        "all_but_target": 1 - sum(times.passes for times in rounds) / total if total else None,
         "tokens_per_round": {
-            "edits": edits.stats(STACK).tokens_per_round,
-            "chats": chats.stats(STACK).tokens_per_round,
+            "edits": read.tokens_per_round(edits, STACK),
+            "chats": read.tokens_per_round(chats, STACK),
         },
-        "pairs": len(both.of(STACK)),
-        "prompts": len(both.prompts()),
+        "pairs": sum(map(len, read.by_prompt(both, STACK, BASELINE).values())),
+        "prompts": len({cell.prompt for cell in both if cell.arm == STACK}),
     }
 
 
-def exact_figures(record: RunRecord, model: str) -> dict[str, Any]:
+def exact_figures(model: str, cells: Sequence[Cell]) -> dict[str, Any]:
     """Of exact mode: prompts whose outputs differ (there should be none), tokens compared, and the speed-up within
     it."""
-    comparison = comparison_of(record, EXACT, model)
-    ratio = comparison.ratio(STACK, comparison.prompts())
-    differing = [
-        name
-        for name in comparison.prompts()
-        if comparison.of(BASELINE, [name])[0].tokens != comparison.of(STACK, [name])[0].tokens
-    ]
+    plain, ours = read.answers(cells, BASELINE), read.answers(cells, STACK)
     return {
         "model": model,
-        "prompts": len(comparison.prompts()),
-        "tokens": sum(len(sample.tokens) for sample in comparison.of(BASELINE)),
-        "differing": differing,
-        "speed_up": [ratio.value, ratio.low, ratio.high],
+        "prompts": len(plain.keys() & ours.keys()),
+        "tokens": sum(len(tokens) for name, tokens in plain.items() if name in ours),
+        "differing": [name for name, tokens in plain.items() if name in ours and ours[name] != tokens],
+        "speed_up": read.speed_up(cells, STACK, BASELINE),
     }
-
-
-def short(suite: Suite, prompts: int) -> Suite:
-    """The suite's first prompts, for a quick look."""
-    return replace(suite, prompts=suite.prompts[:prompts])

@@ -1,6 +1,6 @@
 """A comparison as rows: per task class and in all, what a newcomer wants to know first."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from slipstream.bench.arms import STACK, logit_gap
@@ -13,21 +13,21 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def find_divergences(
-    comparison: Comparison, target: Target, prompts: dict[str, Sequence[int]], arm: str = STACK
-) -> list[Divergence]:
-    """First difference of each prompt's outputs from the plain arm's, with the gap of the two tokens' logits."""
+Answers = Mapping[str, Sequence[int]]
+"""Tokens by prompt id."""
+
+
+def find_divergences(plain: Answers, ours: Answers, target: Target, prompts: Answers) -> list[Divergence]:
+    """Where our answer to a prompt first differs from the plain one, with the gap of the two tokens' logits."""
     found = []
-    for name in comparison.prompts():
-        plain, ours = comparison.of(BASELINE, [name])[0].tokens, comparison.of(arm, [name])[0].tokens
-        at = first_difference(plain, ours)
+    for name in (name for name in plain if name in ours):
+        expected, given = plain[name], ours[name]
+        at = first_difference(expected, given)
         if at is None:
             continue
-        if at >= min(len(plain), len(ours)):
-            found.append(Divergence(name, arm, at, 0.0))
-            continue
-        gap = logit_gap(target, [*prompts[name], *plain[:at]], plain[at], ours[at])
-        found.append(Divergence(name, arm, at, gap))
+        ended = at >= min(len(expected), len(given))
+        prefix = [*prompts[name], *expected[:at]]
+        found.append(Divergence(name, at, 0.0 if ended else logit_gap(target, prefix, expected[at], given[at])))
     return found
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from slipstream.core.ports import Capabilities
+from slipstream.profile import Evidence
 
 Status = Literal["ready", "missing", "refused", "not for this model"]
 
@@ -46,13 +47,15 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the rows are made of: the model's capabilities as probed, its experts, what a head in its file needs (kind,
-    reason, needs), the sources that are open, notes on second models, and self-drafts that were made."""
+    """What the rows are made of: the model's capabilities as probed, its experts and how many a token uses, why fewer
+    can't be had ("" if they can), the number that was kept of them, what a head in its file needs (kind, reason,
+    needs), the sources that are open, notes on second models, and self-drafts that were made."""
 
     model: str
     capabilities: Capabilities
     experts: tuple[int, int]
-    expert_key: str
+    expert_refusal: str
+    expert_choice: Evidence | None
     head: tuple[str, bool, str, str]
     open_sources: Sequence[str]
     draft_verdict: str
@@ -96,11 +99,18 @@ def tracks(facts: Facts, outcomes: Mapping[str, Outcome]) -> list[Track]:
 
 
 def _experts(facts: Facts) -> Track:
-    count, used = facts.experts
+    (count, used), kept = facts.experts, facts.expert_choice
     if not count:
         return Track("2", "fewer experts", "not for this model", "the model is dense", "a mixture-of-experts model")
-    verdict = f"{used} of {count} experts a token; fewer are faster, and change the output"
-    return Track("2", "fewer experts", "ready", verdict, f"--override-kv {facts.expert_key}=int:{max(1, used // 2)}")
+    if facts.expert_refusal:
+        return Track("2", "fewer experts", "refused", facts.expert_refusal, "nothing: run it as it is")
+    how = f"slipstream experts {facts.model}"
+    if kept is None:
+        verdict = f"{used} of {count} experts a token; fewer are faster and change the output; none are kept here"
+        return Track("2", "fewer experts", "ready", verdict, f"{how}, then --use N")
+    measured = Outcome(None, None, (kept.value, kept.low, kept.high), kept.prompts) if kept.pairs else None
+    enable = f"on by itself; --no-profile is without; {how} --use {used} ends it"
+    return Track("2", "fewer experts", "ready", f"kept: {kept.note}", enable, measured)
 
 
 def _head(facts: Facts, number: str, name: str, kinds: Sequence[str]) -> Track:

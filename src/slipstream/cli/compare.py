@@ -22,12 +22,15 @@ def compare(
     draft: shared.Draft = "auto",
     draft_model: shared.DraftModel = None,
     draft_quantization: shared.DraftQuantization = "",
+    draft_experts: shared.DraftExperts = 0,
     self_draft: shared.SelfDraft = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     model: shared.Model = None,
     context: shared.Context = None,
     threads: shared.Threads = None,
+    experts: shared.Experts = None,
     exact: shared.Exact = False,
+    profile: shared.Profile = None,
     verbose: shared.Verbose = False,
 ) -> int:
     """Plain decoding against drafting on the same prompts, in alternating order, from a cold start."""
@@ -44,11 +47,13 @@ def compare(
         model=model,
         drafters=shared.sources(drafters),
         draft_model=draft_model,
-        drafter_settings=shared.drafter_settings(draft_quantization),
+        drafter_settings=shared.drafter_settings(draft_quantization, draft_experts),
         self_draft=self_draft,
         context_length=context,
         threads=threads,
+        experts=experts,
         exact=exact,
+        profile=profile,
         memory=False,
         learn=False,
     ) as session:
@@ -60,17 +65,15 @@ def compare(
     return 0
 
 
-def run(
-    session: Any, prompts: Any, max_tokens: int, repetitions: int, draft: Any = "auto", oracle: bool = False
-) -> Any:
+def run(session: Any, prompts: Any, max_tokens: int, repetitions: int, draft: Any = "auto") -> Any:
     """The comparison, with a progress bar; Ctrl-C keeps what is complete."""
-    from slipstream.bench.arms import session_arms
-    from slipstream.bench.compare import Comparison, interleave
+    from slipstream.bench.arms import STACK, session_arms
+    from slipstream.bench.compare import BASELINE, Comparison, interleave
     from slipstream.bench.table import find_divergences
     from slipstream.cli.progress import Bar
     from slipstream.control.measure import Progress
 
-    arms = session_arms(session, max_tokens, draft=draft, oracle=oracle, clock=time.time)
+    arms = session_arms(session, max_tokens, draft=draft, clock=time.time)
     comparison = Comparison()
     total = len(prompts) * len(arms) * repetitions
     with Bar("comparing") as bar:
@@ -90,7 +93,8 @@ def run(
             if not comparison.samples:
                 raise
     tokens = {prompt.id: session.request(prompt.text).prompt for prompt in prompts}
-    comparison.divergences = find_divergences(comparison, session.target, tokens)
+    plain, ours = comparison.answers(BASELINE), comparison.answers(STACK)
+    comparison.divergences = find_divergences(plain, ours, session.target, tokens)
     return comparison
 
 

@@ -17,7 +17,7 @@ def demo() -> None:
     task = next(prompt for prompt in prompts if prompt.id == TASK)
     print(f"1. An answer (slipstream run --stats): {path.name} is asked\n")
     print("   " + task.text.replace("\n", "\n   ") + "\n")
-    with shared.open_session(model=path, memory=False, learn=False) as session:
+    with shared.open_session(model=path, memory=False, learn=False, profile=False) as session:
         for text in session.stream(task.text, max_tokens=200):
             print(text, end="", flush=True)
         print("\n")

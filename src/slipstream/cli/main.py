@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from slipstream import __version__
+from slipstream.cli.signals import INTERRUPTED, Received, like_ctrl_c
 from slipstream.cli.table import COMMANDS, Entry
 from slipstream.core.errors import RequestError, SlipstreamError, StateFileError, UnknownName
 
@@ -34,8 +35,8 @@ class LazyGroup(TyperGroup):
     """A group that answers --help from the table and imports only the command that was asked for."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Names in the table's order."""
-        return [entry.name for entry in COMMANDS]
+        """Names in the table's order, without hidden ones."""
+        return [entry.name for entry in COMMANDS if not entry.hidden]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command of that name, loaded now; None if there is none."""
@@ -43,14 +44,14 @@ class LazyGroup(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Refuse an unknown command with the nearest valid one."""
-        if args and not args[0].startswith("-") and args[0] not in self.list_commands(ctx):
+        if args and not args[0].startswith("-") and args[0] not in [entry.name for entry in COMMANDS]:
             raise UnknownName("command", args[0], self.list_commands(ctx))
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """The table itself: nothing is imported."""
         with formatter.section("Commands"):
-            formatter.write_dl([(entry.name, entry.purpose) for entry in COMMANDS])
+            formatter.write_dl([(entry.name, entry.purpose) for entry in COMMANDS if not entry.hidden])
 
 
 app = typer.Typer(cls=LazyGroup, rich_markup_mode=None, add_completion=False)
@@ -115,19 +116,27 @@ def execute(arguments: Sequence[str]) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Console entry point: `execute`, quiet on Ctrl-C and on a reader that left."""
+    """Console entry point: `execute`, quiet on Ctrl-C, SIGTERM, SIGHUP and on a reader that left."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A character that the terminal's encoding lacks must not end a generation.
         sys.stdout.reconfigure(errors="replace")
+    with like_ctrl_c() as received:
+        return received.exit_code(_main(sys.argv[1:] if arguments is None else arguments, received))
+
+
+def _main(arguments: Sequence[str], received: Received) -> int:
     try:
-        code = execute(sys.argv[1:] if arguments is None else arguments)
+        code = execute(arguments)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:
         _drop_output()
         return 1
     except OSError as error:
+        if error.errno == errno.EIO and received.number:  # the terminal is gone
+            _drop_output()
+            return INTERRUPTED
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         _drop_output()

@@ -35,9 +35,20 @@ DraftModel = Annotated[
 DraftQuantization = Annotated[
     str, typer.Option("--draft-quantization", help="Draft with a copy of the draft model in Q4_0, Q8_0, F16 or BF16.")
 ]
+Experts = Annotated[
+    int | None,
+    typer.Option("--experts", help="Experts a token uses, whatever file and profile say. Fewer change the output."),
+]
+DraftExperts = Annotated[
+    int,
+    typer.Option("--draft-experts", help="Experts a token in drafting; without a draft model the model itself drafts."),
+]
 SelfDraft = Annotated[
     Path | None,
     typer.Option("--self-draft", help="GGUF that slipstream selfdraft made. Default: the best."),
+]
+Profile = Annotated[
+    bool | None, typer.Option("--profile/--no-profile", help="Open the model as slipstream tune found best here.")
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Show llama.cpp's own messages.")]
 
@@ -63,9 +74,10 @@ def sources(choice: Any) -> tuple[str, ...] | None:
     return tuple(choice)
 
 
-def drafter_settings(quantization: str) -> dict[str, dict[str, Any]]:
+def drafter_settings(quantization: str, experts: int = 0) -> dict[str, dict[str, Any]]:
     """Settings of drafters by name."""
-    return {"draft_model": {"quantization": quantization}} if quantization else {}
+    given = {name: value for name, value in (("quantization", quantization), ("experts", experts)) if value}
+    return {"draft_model": given} if given else {}
 
 
 def overrides(values: list[str] | None) -> dict[str, int | float | bool | str]:

@@ -3,7 +3,9 @@
 import json
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import typer
@@ -12,6 +14,7 @@ from slipstream.cli import options as shared
 
 WORTH = 1.05
 """Speed-up from which on a draft model is recommended: less is within what a short probe can't tell from nothing."""
+NO_OVERRIDES: Mapping[str, int] = MappingProxyType({})
 
 
 def pair(
@@ -21,6 +24,7 @@ def pair(
     headers_only: Annotated[
         bool, typer.Option("--headers-only", help="Compare the token tables only: no model is loaded.")
     ] = False,
+    draft_experts: shared.DraftExperts = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     context: shared.Context = None,
     threads: shared.Threads = None,
@@ -29,6 +33,7 @@ def pair(
     """Compare two models' tokens, then measure how often the smaller one predicts the larger one, and what it gains."""
     from slipstream.bench.probe import LEAST_TOKENS, prospect
     from slipstream.core.errors import ModelFileError, RequestError
+    from slipstream.models.experts import override_of
     from slipstream.models.gguf import read_header
     from slipstream.models.pair import compare
     from slipstream.models.pair_check import check_pair
@@ -38,7 +43,8 @@ def pair(
         raise RequestError(f"--tokens is {tokens}", hint=f"fewer than {LEAST_TOKENS} say nothing")
     headers = read_header(target), read_header(draft)
     length = _context_length(headers[0], context)
-    notes = check_pair(*headers, length)
+    overrides = override_of(headers[1], draft_experts) if draft_experts else {}
+    notes = check_pair(*headers, length, experts=draft_experts)
     vocabularies = read_vocabulary(target), read_vocabulary(draft)
     verdict = compare(*vocabularies)
     if not verdict.usable:
@@ -53,8 +59,9 @@ def pair(
             threads=threads,
             drafters=("prompt_lookup",),
             learn=False,
+            profile=False,
         ) as session:
-            found = run(session, draft, verdict, vocabularies, tokens, verbose)
+            found = run(session, draft, verdict, vocabularies, tokens, verbose, overrides)
             row = session.keep.curve.costs(found.depth)
             value |= _measured(found, *prospect(found, row), found.costs(row), session.target.options.threads)
     value["recommendation"] = _recommendation(target, draft, value)
@@ -62,7 +69,15 @@ def pair(
     return 0
 
 
-def run(session: Any, draft_path: Path, verdict: Any, vocabularies: Any, tokens: int, verbose: bool) -> Any:
+def run(
+    session: Any,
+    draft_path: Path,
+    verdict: Any,
+    vocabularies: Any,
+    tokens: int,
+    verbose: bool,
+    overrides: Mapping[str, int] = NO_OVERRIDES,
+) -> Any:
     """The probe on an opened target; the draft model is open only meanwhile."""
     from dataclasses import replace
 
@@ -76,7 +91,7 @@ def run(session: Any, draft_path: Path, verdict: Any, vocabularies: Any, tokens:
     raw = not session.header.has_chat_template
     prompts = _in_turn(workload.built_in())
     questions = (Question(one.task, session.request(one.text, raw=raw).prompt) for one in prompts)
-    options = replace(session.target.options, path=draft_path, slots=1, output_rows=ROWS, kv_overrides={})
+    options = replace(session.target.options, path=draft_path, slots=1, output_rows=ROWS, kv_overrides=overrides)
     with LlamaTarget.open(options, verbose=verbose) as draft, Bar("probing") as bar:
         tokenizer = LlamaTokenizer(draft.model)
         predict = _predictor(session, draft, tokenizer, verdict, vocabularies)

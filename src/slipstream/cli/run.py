@@ -28,6 +28,7 @@ def run(
     draft: shared.Draft = "auto",
     draft_model: shared.DraftModel = None,
     draft_quantization: shared.DraftQuantization = "",
+    draft_experts: shared.DraftExperts = 0,
     self_draft: shared.SelfDraft = None,
     reference: Annotated[
         Path | None, typer.Option(help="A text the answer is expected to resemble: it is drafted from.")
@@ -72,8 +73,10 @@ def run(
     mmap: shared.Map = True,
     mlock: shared.Lock = False,
     numa: shared.Numa = "off",
+    experts: shared.Experts = None,
     override_kv: shared.Override = None,
     exact: shared.Exact = False,
+    profile: shared.Profile = None,
     verbose: shared.Verbose = False,
 ) -> int:
     """Generate text, drafting where it pays on this machine. The output is that of plain decoding."""
@@ -101,7 +104,7 @@ def run(
                 model=model,
                 drafters=shared.sources(drafters),
                 draft_model=draft_model,
-                drafter_settings=shared.drafter_settings(draft_quantization),
+                drafter_settings=shared.drafter_settings(draft_quantization, draft_experts),
                 self_draft=self_draft,
                 context_length=context,
                 threads=threads,
@@ -111,8 +114,10 @@ def run(
                 mmap=mmap,
                 mlock=mlock,
                 numa=numa,
+                experts=experts,
                 kv_overrides=shared.overrides(override_kv),
                 exact=exact,
+                profile=profile,
                 memory=memory_file or memory,
             )
         )

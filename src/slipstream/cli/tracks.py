@@ -47,6 +47,7 @@ def tracks(
         threads=threads,
         memory=False,
         learn=False,
+        profile=False,
     ) as session:
         store = _Store(session)
         outcomes = store.read()
@@ -118,13 +119,15 @@ def _facts(session: Any) -> Any:
 
     header = session.header
     head = heads_of(header)
+    refusal, kept = _experts(header)
     shelf = Shelf.open(config.load().data_root.state, identity(header.path))
     made = {item.file for item in shelf.all() if item.file and Path(item.file).is_file()}
     return Facts(
         header.path.name,
         session.target.capabilities,
         (header.expert_count, header.experts_used),
-        f"{header.architecture}.expert_used_count",
+        refusal,
+        kept,
         (head.kind, head.usable, head.reason, head.needs),
         session.loop.sources,
         "; ".join(note for source, note in session.second_notes if source == "draft_model"),
@@ -132,27 +135,40 @@ def _facts(session: Any) -> Any:
     )
 
 
+def _experts(header: Any) -> tuple[str, Any]:
+    """Why a token can't use fewer experts, and the number that was kept, as its evidence."""
+    from slipstream import config
+    from slipstream.bench.expert_profile import kept
+    from slipstream.cli.experts import stored_profile
+    from slipstream.core.errors import RequestError
+    from slipstream.models.experts import experts_of
+
+    try:
+        experts = experts_of(header)
+    except RequestError as error:
+        return str(error), None
+    return "", kept(stored_profile(header, config.load())[1], experts)
+
+
 def _measure(session: Any) -> dict[str, Any]:
     """Every open source alone against plain decoding, on a few built-in prompts, from a cold start."""
     from slipstream.bench import stack, workload
+    from slipstream.bench.arms import session_arm
     from slipstream.bench.compare import BASELINE, Comparison, interleave
-    from slipstream.bench.first_light import Suite
     from slipstream.bench.tracks import Outcome
     from slipstream.cli.progress import Bar
     from slipstream.control.measure import Progress
 
     prompts = workload.pick(workload.built_in(), each=1)[:PROMPTS]
-    suite = Suite("tracks", tuple(prompts), TOKENS)
     sources = session.loop.sources
-    arms = {BASELINE: stack.arm(session, suite, BASELINE, "off", None, time.time)}
-    arms |= {source: stack.arm(session, suite, source, (source,), None, time.time) for source in sources}
+    choices = {BASELINE: "off"} | {source: (source,) for source in sources}
+    arms = {name: session_arm(session, name, draft, TOKENS, time.time) for name, draft in choices.items()}
     comparison, total = Comparison(), len(prompts) * len(arms)
     with Bar("measuring") as bar:
         for sample in interleave(prompts, arms, 1, session.forget):
             comparison.samples.append(sample)
             bar(Progress(len(comparison.samples), total, f"{sample.prompt.id}, {sample.arm}"))
-        known = {prompt.id: comparison.of(BASELINE, [prompt.id])[0].tokens for prompt in prompts}
-        singles = stack.ablate(session, suite, known, time.perf_counter)
+        singles = stack.ablate(session, prompts, comparison.answers(BASELINE), time.perf_counter)
     outcomes = {}
     for source in sources:
         ratio, stats = comparison.ratio(source, comparison.prompts()), comparison.stats(source)

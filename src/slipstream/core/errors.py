@@ -76,6 +76,20 @@ class EngineError(SlipstreamError):
     exit_code = 7
 
 
+class ChildError(SlipstreamError):
+    """A program that was started to measure or be measured failed, hung or wrote without end; it runs no more.
+
+    `said` is what it wrote and nobody read yet, the end of it.
+    """
+
+    code = "child"
+    exit_code = 9
+
+    def __init__(self, message: str, *, hint: str = "", said: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.said = said
+
+
 class ParityError(SlipstreamError):
     """Exact mode was asked for where no class of batch widths agrees bit for bit."""
 

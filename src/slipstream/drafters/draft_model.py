@@ -26,7 +26,9 @@ class DraftModelConfig:
     """How the model is opened. `path`: its file. `threads` and `context_length` 0: the target's. `quantization`: a copy
     of the file in this kind of weights is made and used (Q4_0, Q8_0, F16, BF16); empty: as it is. `key_type` and
     `value_type` of its KV cache. `window`: most tokens of context taken in at once; 0: all. What is further back hardly
-    helps to tell the next tokens, and a draft model that has missed much costs as much to catch up."""
+    helps to tell the next tokens, and a draft model that has missed much costs as much to catch up. `experts`: of a
+    mixture of experts, how many a token uses; 0: as the file says. Without a `path`, the target itself drafts with so
+    many."""
 
     path: str = ""
     threads: int = 0
@@ -35,10 +37,12 @@ class DraftModelConfig:
     window: int = WINDOW
     key_type: str = "f16"
     value_type: str = "f16"
+    experts: int = 0
 
     def __post_init__(self) -> None:
         for name, value in (
-            ("threads", self.threads), ("context_length", self.context_length), ("window", self.window)
+            ("threads", self.threads), ("context_length", self.context_length), ("window", self.window),
+            ("experts", self.experts),
         ):  # fmt: skip
             if value < 0:
                 raise RequestError(f"draft model: {name} is {value}", hint="0 or more")

@@ -6,17 +6,19 @@ from slipstream.models.heads import heads_of, require_head_for
 from slipstream.models.pruned import pruned_from, require_source
 
 
-def check_pair(target: Header, draft: Header, context_length: int) -> tuple[str, ...]:
-    """Notes on a pair that may be tried, with the target opened for `context_length` tokens.
+def check_pair(target: Header, draft: Header, context_length: int, *, experts: int = 0) -> tuple[str, ...]:
+    """Notes on a pair that may be tried, with the target opened for `context_length` tokens, and the draft with so many
+    `experts` a token (0: as its file says). The same file may draft for itself with fewer.
 
     Raises RequestError if both are the same model, one is a draft head, or the draft is larger than the target;
     ContextOverflow if it was trained for less context; ModelFileError if it was pruned from another model than the
     target, or if a file can't be read.
     """
-    if _same_file(target, draft):
+    if _same_file(target, draft) and not 0 < experts < target.experts_used:
         raise RequestError(
             f"{target.path} and {draft.path} are the same model: it would cost as much as it saves",
-            hint="name a smaller model of the same family as draft",
+            hint="name a smaller model of the same family as draft"
+            + (f", or use fewer than its {target.experts_used} experts" if target.expert_count else ""),
         )
     own, head = heads_of(target), heads_of(draft)
     if own.standalone:
@@ -45,7 +47,8 @@ def check_pair(target: Header, draft: Header, context_length: int) -> tuple[str,
     if draft.recurrent:
         notes.append("the draft keeps a running state: going back after a refused token costs it a restored checkpoint")
     if draft.expert_count:
-        notes.append(f"the draft has {draft.expert_count} experts, of which a token uses {draft.experts_used}")
+        used = experts or draft.experts_used
+        notes.append(f"the draft has {draft.expert_count} experts, of which a token uses {used}")
     if own.usable:
         notes.append("the target brings a next-token-prediction layer of its own, which may draft for less")
     return tuple(notes)

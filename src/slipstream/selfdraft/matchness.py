@@ -3,11 +3,11 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from slipstream.bench.quality.likelihood import surprise
 from slipstream.core.errors import RequestError
 from slipstream.core.ports import Feed
 from slipstream.core.skip import SkipSet
@@ -107,12 +107,6 @@ class Matchness:
             prompt = self.texts[slot].prompt
             for start in range(0, len(prompt), step):
                 self.model.run([Feed(slot, start, prompt[start : start + step], 0)])
-
-
-def surprise(logits: Any, token: int) -> float:
-    """Minus the natural logarithm of the token's probability."""
-    top = float(logits.max())
-    return top + math.log(float(np.exp(logits - top).sum())) - float(logits[token])
 
 
 def _groups(lengths: Sequence[int], most: int) -> list[list[int]]:

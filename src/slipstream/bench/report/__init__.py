@@ -1,0 +1,1 @@
+"""The report: what the stored results say, as one HTML page and one Markdown file, and what checks that they do."""
