@@ -34,7 +34,6 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
         GenerationConfig=SimpleNamespace,
         StreamerBase=object,
         StreamingStatus=SimpleNamespace(RUNNING="running"),
-        draft_model=lambda path, device: ("draft", path, device),
     )
     monkeypatch.setitem(sys.modules, "openvino_genai", genai)
     monkeypatch.setitem(sys.modules, "openvino", SimpleNamespace(Tensor=lambda array: array.tolist()))
@@ -47,7 +46,6 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ({}, {}, {}),
         ({"lookup": 3, "length": 8}, {"prompt_lookup": True}, {"num_assistant_tokens": 8, "max_ngram_size": 3}),
-        ({"length": 8}, {"draft_model": ("draft", "draft.gguf", "CPU")}, {"num_assistant_tokens": 8}),
     ],
 )
 def test_what_it_is_told(options: dict[str, int], properties: dict[str, Any], configured: dict[str, Any]) -> None:
@@ -65,8 +63,8 @@ def test_what_it_is_told(options: dict[str, int], properties: dict[str, Any], co
     assert taken == [[4], [5, 6]]
 
 
-def test_settings_with_a_draft_model(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_draft_model_makes_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openvino, "find_spec", lambda name: object())
     assert [one.name for one in openvino.settings(Offer(lengths=(8,)))] == ["plain", "prompt lookup 8"]
     names = [one.name for one in openvino.settings(Offer(lengths=(8,), draft_model=Path("draft.gguf")))]
-    assert names == ["plain", "prompt lookup 8", "draft model 8"]
+    assert names == ["plain", "prompt lookup 8"]

@@ -40,7 +40,7 @@ PEERS = (
     Entry(
         "openvino",
         "slipstream.bench.peers.openvino:settings",
-        "OpenVINO GenAI on the same file: plain, prompt lookup, draft model",
+        "OpenVINO GenAI on the same file: plain, and its prompt lookup",
     ),
 )
 

@@ -1,4 +1,6 @@
-"""OpenVINO GenAI, which reads the same GGUF file: plain, with its prompt lookup, and with a draft model.
+"""OpenVINO GenAI, which reads the same GGUF file: plain, and with its prompt lookup.
+
+It takes draft models too, but none that is a GGUF file (2026.4: "could not open the file").
 
 It computes and keeps KV in precisions of its own, so its answers may part from llama.cpp's: the table says how far.
 """
@@ -28,8 +30,6 @@ def settings(offer: Offer) -> list[Setting]:
         return [Setting(NAME, "plain", problem=MISSING)]
     made = [_setting("plain", {})]
     made += [_setting(f"prompt lookup {n}", {"lookup": MATCH, "length": n}) for n in offer.lengths]
-    if offer.draft_model:
-        made += [_setting(f"draft model {n}", {"length": n}) for n in offer.lengths]
     return made
 
 
@@ -47,22 +47,18 @@ def open_pipeline(
     lookup: int = 0,
     length: int = 0,
 ) -> Generate:
-    """Generates with drafts of `length` tokens, 0 for none: looked up by matches of up to `lookup` tokens, or made by
-    the draft model if `lookup` is 0. Its context grows as needed."""
+    """Generates with drafts of `length` tokens, looked up by matches of up to `lookup` tokens, if there is a length.
+    Its context grows as needed, and it has no use for a draft model."""
     genai, openvino = import_module(MODULE), import_module("openvino")
     properties: dict[str, Any] = {"INFERENCE_NUM_THREADS": threads}
-    if lookup:
+    if length:
         properties["prompt_lookup"] = True
-    elif length:
-        properties["draft_model"] = genai.draft_model(str(draft_model), DEVICE)
     pipeline = genai.LLMPipeline(str(model), DEVICE, **properties)
     config = genai.GenerationConfig()
     config.do_sample = False
     config.stop_token_ids = set(ends)
     if length:
-        config.num_assistant_tokens = length
-    if lookup:
-        config.max_ngram_size = lookup
+        config.num_assistant_tokens, config.max_ngram_size = length, lookup
 
     def generate(tokens: Sequence[int], limit: int, take: Take) -> Mapping[str, Any]:
         config.max_new_tokens = limit
