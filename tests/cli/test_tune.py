@@ -259,7 +259,10 @@ def test_files_beside_the_model_join_if_they_are_more_precise(
     found = ran(capsys, "--knob", "file")
     assert found["profile"]["options"] == {"model": str(others[0].path)}
     assert cli.main(["tune", "--knob", "file"]) == 0
-    assert "Less precise files of this model, which a --quality-limit lets join: small.gguf." in capsys.readouterr().out
+    assert (
+        "Files of this model not clearly more precise, which a --quality-limit lets join: small.gguf."
+        in capsys.readouterr().out
+    )
     assert [row["model"] for row in ran(capsys, "--list", "--quality-limit", "kl=1")["file"]] == [
         str(other.path) for other in others
     ]

@@ -32,7 +32,7 @@ def tune(
         list[Path] | None,
         typer.Option(
             help="Further file of the same model in other weights, or a folder of such. Those in the model's folder are"
-            " tried anyway; less precise ones only within a --quality-limit."
+            " tried anyway if more precise; others only within a --quality-limit."
         ),
     ] = None,
     draft_model: Annotated[

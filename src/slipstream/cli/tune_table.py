@@ -102,7 +102,7 @@ def left_out(work: Any, search: Search) -> list[str]:
         lines.append(f"{search.race.thrown_away} launches were thrown away: the machine was unsteady.")
     if work.worse:
         names = ", ".join(header.path.name for header in work.worse)
-        lines.append(f"Less precise files of this model, which a --quality-limit lets join: {names}.")
+        lines.append(f"Files of this model not clearly more precise, which a --quality-limit lets join: {names}.")
     return lines
 
 
