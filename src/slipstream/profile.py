@@ -9,7 +9,7 @@ from typing import Any
 
 from slipstream.core.errors import ModelFileError, RequestError
 from slipstream.models.gguf import identity
-from slipstream.storage.files import read_json_or_set_aside, set_aside, state_error, write_atomic
+from slipstream.storage.files import read_list_or_set_aside, state_error, write_atomic
 
 VERSION = 1
 AGAIN = "slipstream tune makes a new one"
@@ -222,16 +222,10 @@ class Profiles:
         return self.folder / f"{model[:24]}.json"
 
     def _read(self, path: Path) -> list[Profile]:
-        value, warning = read_json_or_set_aside(path)
+        found, warning = read_list_or_set_aside(path, VERSION, "profiles", Profile.from_json, AGAIN)
         if warning:
             self.notes.append(warning)
-        if value is None:
-            return []
-        try:
-            return [Profile.from_json(one) for one in value["profiles"]] if value["version"] == VERSION else []
-        except (KeyError, TypeError, ValueError, AttributeError):
-            self.notes.append(f"{path} was damaged and set aside as {set_aside(path).name}: {AGAIN}")
-            return []
+        return found
 
     @staticmethod
     def _write(path: Path, profiles: Sequence[Profile]) -> None:

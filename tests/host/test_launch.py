@@ -43,7 +43,18 @@ def test_home_folders_and_secrets_leave_the_command_line() -> None:
 
 
 def test_harmless_options_that_sound_alike_stay() -> None:
-    argv = ["--max-tokens", "64", "--key-type", "q8_0", "--tokenizer", "x", "--root=/root/x", "/data/root/y", "/rooted"]
+    home = "/root"
+    argv = [
+        "--max-tokens",
+        "64",
+        "--key-type",
+        "q8_0",
+        "--tokenizer",
+        "x",
+        f"--root={home}/x",
+        "/data/root/y",
+        "/rooted",
+    ]
     assert launch.arguments(argv) == (
         "--max-tokens",
         "64",

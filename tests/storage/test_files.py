@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slipstream.core.errors import StateFileError
-from slipstream.storage.files import read_json_or_set_aside, reason, write_atomic
+from slipstream.storage.files import read_json_or_set_aside, read_list_or_set_aside, reason, write_atomic
 
 
 def test_written_and_replaced(tmp_path: Path) -> None:
@@ -61,3 +61,15 @@ def test_a_folder_is_not_damage(tmp_path: Path) -> None:
 def test_any_content_comes_back(tmp_path: Path, content: bytes) -> None:
     write_atomic(tmp_path / "x", content)
     assert (tmp_path / "x").read_bytes() == content
+
+
+def test_a_list_is_read_whole_or_set_aside(tmp_path: Path) -> None:
+    path = tmp_path / "list.json"
+    assert read_list_or_set_aside(path, 2, "numbers", int) == ([], None)
+    path.write_text('{"version": 2, "numbers": ["4", 5]}')
+    assert read_list_or_set_aside(path, 2, "numbers", int) == ([4, 5], None)
+    assert read_list_or_set_aside(path, 3, "numbers", int) == ([], None)
+    path.write_text('{"version": 2, "numbers": ["four"]}')
+    found, warning = read_list_or_set_aside(path, 2, "numbers", int, "count again")
+    assert found == [] and warning and "list.json was damaged and set aside as" in warning
+    assert warning.endswith(": count again") and not path.exists() and len(list(tmp_path.iterdir())) == 1

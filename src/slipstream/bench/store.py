@@ -11,8 +11,8 @@ from types import TracebackType
 from typing import Any, Literal
 
 from slipstream.bench import standing as standings
+from slipstream.bench import store_queries as queries
 from slipstream.bench import store_rows as rows
-from slipstream.bench.canary import ARM as CANARY
 from slipstream.bench.cell import Cell, Run
 from slipstream.bench.claim import Claim, Standing
 from slipstream.bench.standing import Reach
@@ -27,26 +27,6 @@ GUESSES = 8
 
 Clock = Callable[[], float]
 """Seconds since the epoch."""
-
-_RUNS = """SELECT runs.*,
-    COALESCE((SELECT reason FROM retractions WHERE retractions.run = runs.id ORDER BY number LIMIT 1), '') AS retracted,
-    (SELECT COUNT(*) FROM cells WHERE cells.run = runs.id) AS cells,
-    (SELECT COUNT(*) FROM cells WHERE cells.run = runs.id AND status <> 'ok') AS unusable,
-    (SELECT COUNT(*) FROM claims WHERE claims.run = runs.id) AS claims
-    FROM runs"""
-# A report that another one was written over is no longer there to be read.
-_REPORTS = """SELECT * FROM reports WHERE NOT EXISTS (
-    SELECT 1 FROM reports AS later WHERE later.path = reports.path AND later.rowid > reports.rowid
-    ) ORDER BY rowid DESC"""
-
-_HOST = ("cpu", "machine", "cores", "quota", "engine")
-"""What an attestation says of processor and engine build: runs alike in it are of the same host and build."""
-_CANARIES = f"""SELECT AVG(tokens / seconds) AS rate FROM cells JOIN runs ON runs.id = run
-    WHERE arm = '{CANARY}' AND status = 'ok' AND seconds > 0 AND (? IS NULL OR json_extract(figures, '$.model') = ?)
-    AND runs.id <> ? AND state = 'complete' AND suspect = ''
-    AND {" AND ".join(f"json_extract(attestation, '$.{name}') IS ?" for name in _HOST)}
-    AND runs.id NOT IN (SELECT run FROM retractions WHERE run IS NOT NULL)
-    GROUP BY runs.id ORDER BY runs.started"""
 
 
 def new_id(now: float) -> str:
@@ -105,7 +85,7 @@ class ResultStore:
     def append(self, run: str, cell: Cell) -> None:
         """Add a measurement; when this returns, it is on the disk. A complete run takes none."""
         with self._writing():
-            self._db.execute(_INSERT_CELL, rows.cell_row(run, cell))
+            self._db.execute(queries.INSERT_CELL, rows.cell_row(run, cell))
 
     def finish(self, run: str, state: State, suspect: str = "", *, clock: Clock = time.time) -> None:
         """Write how a run ended. `suspect` says why its numbers are doubted as a whole (a canary outside its band);
@@ -115,7 +95,7 @@ class ResultStore:
             if old is None:
                 raise self._unknown(run)
             doubts = "; ".join(dict.fromkeys(why for why in (old["suspect"], suspect) if why))
-            self._db.execute(_END_RUN, (state, clock(), doubts, run))
+            self._db.execute(queries.END_RUN, (state, clock(), doubts, run))
 
     def add(self, whole: WholeRun) -> None:
         """Store a run with all that belongs to it, or nothing. Raises RequestError if there is one of that name,
@@ -125,22 +105,22 @@ class ResultStore:
             if self._one("SELECT 1 FROM runs WHERE id = ?", run.id):
                 raise RequestError(f"run {run.id} is already stored", hint="see it with slipstream bench show")
             self._insert_run(run)
-            self._db.executemany(_INSERT_CELL, [rows.cell_row(run.id, cell) for cell in whole.cells])
-            self._db.executemany(_INSERT_CLAIM, [rows.claim_row(claim) for claim in whole.claims])
+            self._db.executemany(queries.INSERT_CELL, [rows.cell_row(run.id, cell) for cell in whole.cells])
+            self._db.executemany(queries.INSERT_CLAIM, [rows.claim_row(claim) for claim in whole.claims])
             for curve in whole.curves:
-                self._db.executemany(_INSERT_CURVE, rows.curve_rows(run.id, curve))
-            self._db.executemany(_INSERT_RETRACTION, [rows.retraction_row(one) for one in whole.retractions])
-            self._db.execute(_END_RUN, (run.state, run.ended, run.suspect, run.id))
+                self._db.executemany(queries.INSERT_CURVE, rows.curve_rows(run.id, curve))
+            self._db.executemany(queries.INSERT_RETRACTION, [rows.retraction_row(one) for one in whole.retractions])
+            self._db.execute(queries.END_RUN, (run.state, run.ended, run.suspect, run.id))
 
     def runs(self, kind: str | None = None) -> list[StoredRun]:
         """Every run, or those of one kind, newest first."""
-        found = self._all(f"{_RUNS} WHERE ? IN ('', kind) ORDER BY started DESC, id DESC", kind or "")
+        found = self._all(f"{queries.RUNS} WHERE ? IN ('', kind) ORDER BY started DESC, id DESC", kind or "")
         return [self._run(row) for row in found]
 
     def run(self, name: str) -> StoredRun:
         """The run of that id, or of the only id that begins so. Raises UnknownName with the nearest ones, RequestError
         if several begin so."""
-        (row,) = self._all(f"{_RUNS} WHERE id = ?", self._named("run", name))
+        (row,) = self._all(f"{queries.RUNS} WHERE id = ?", self._named("run", name))
         return self._run(row)
 
     def whole(self, name: str) -> WholeRun:
@@ -175,8 +155,8 @@ class ResultStore:
         """Tokens a second of the canary (on this model; None: any) in every other run of the same host and engine
         build, oldest first. What is unfinished, suspect or retracted doesn't count, nor a cell that others disturbed: a
         loaded machine must not become the usual one."""
-        host = [run.attestation.get(name) for name in _HOST]
-        return [row["rate"] for row in self._all(_CANARIES, model, model, run.id, *host)]
+        host = [run.attestation.get(name) for name in queries.HOST]
+        return [row["rate"] for row in self._all(queries.CANARIES, model, model, run.id, *host)]
 
     def coverage(self) -> list[Coverage]:
         """Usable cells of every run that wasn't retracted, counted by arm and task."""
@@ -192,7 +172,7 @@ class ResultStore:
         with self._writing():
             old = self._one("SELECT * FROM claims WHERE id = ?", claim.id)
             if old is None:
-                self._db.execute(_INSERT_CLAIM, row)
+                self._db.execute(queries.INSERT_CLAIM, row)
             elif repr(rows.claim_row(rows.claim_of(old))) != repr(row):  # by repr: NaN equals itself in it
                 raise RequestError(f"claim {claim.id} is stored and says something else", hint="retract it first")
 
@@ -207,7 +187,7 @@ class ResultStore:
     def curve(self, run: str, curve: Curve) -> None:
         """Add the points of a verify-cost curve."""
         with self._writing():
-            self._db.executemany(_INSERT_CURVE, rows.curve_rows(run, curve))
+            self._db.executemany(queries.INSERT_CURVE, rows.curve_rows(run, curve))
 
     def curves(self, run: str) -> list[Curve]:
         """Verify-cost curves of a run, by model. Of a point that was measured twice, the last one counts."""
@@ -223,7 +203,7 @@ class ResultStore:
             raise RequestError(f"{kind} {name} is retracted already: {old['reason']}", hint="nothing is left to do")
         retraction = Retraction(kind, name, reason.strip(), clock())
         with self._writing():
-            self._db.execute(_INSERT_RETRACTION, rows.retraction_row(retraction))
+            self._db.execute(queries.INSERT_RETRACTION, rows.retraction_row(retraction))
         return standings.reach(retraction, self.claims(), self.reports())
 
     def cite(self, report: str, path: Path, claims: Iterable[str], *, clock: Clock = time.time) -> None:
@@ -239,7 +219,7 @@ class ResultStore:
         """Reports as they lie on the disk, newest first, with the claims they cite that no longer stand."""
         fallen = {claim.id for claim in self.claims(standing="retracted")}
         found = []
-        for row in self._all(_REPORTS):
+        for row in self._all(queries.REPORTS):
             query = "SELECT claim FROM citations WHERE report = ? ORDER BY rowid"
             cited = tuple(one["claim"] for one in self._all(query, row["id"]))
             down = tuple(claim for claim in cited if claim in fallen)
@@ -247,8 +227,8 @@ class ResultStore:
         return found
 
     def _insert_run(self, run: Run) -> None:
-        self._db.execute(_INSERT_RUN, rows.run_row(run) | {"state": "running"})
-        self._db.executemany(_INSERT_ARM, rows.arm_rows(run))
+        self._db.execute(queries.INSERT_RUN, rows.run_row(run) | {"state": "running"})
+        self._db.executemany(queries.INSERT_ARM, rows.arm_rows(run))
 
     def _run(self, row: sqlite3.Row) -> StoredRun:
         return rows.run_of(row, self._all("SELECT * FROM arms WHERE run = ? ORDER BY position", row["id"]))
@@ -305,12 +285,3 @@ def _consistent(run: str) -> Iterator[None]:
         yield
     except (sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError) as error:
         raise RequestError(f"run {run} can't be stored: {error}", hint="export it again where it comes from") from None
-
-
-_INSERT_RUN = rows.insert("runs", (*rows.RUN, "state"))
-_END_RUN = "UPDATE runs SET state = ?, ended = ?, suspect = ? WHERE id = ?"
-_INSERT_ARM = rows.insert("arms", ("run", "position", "name", "role", "configuration"))
-_INSERT_CELL = rows.insert("cells", ("run", *rows.CELL))
-_INSERT_CLAIM = rows.insert("claims", rows.CLAIM)
-_INSERT_CURVE = rows.insert("curves", ("run", "model", "depth", "width", "milliseconds"))
-_INSERT_RETRACTION = rows.insert("retractions", ("run", "claim", "reason", "at"))

@@ -9,6 +9,7 @@ import typer
 from slipstream.cli import (
     bench_baseline,
     bench_compare,
+    bench_exchange,
     bench_first_light,
     bench_peers,
     bench_stack,
@@ -48,5 +49,5 @@ app.command("sweep")(bench_sweep.sweep)
 app.command("baseline")(bench_baseline.baseline)
 app.command("peers")(bench_peers.peers)
 app.command("quality")(quality)
-for _name, _command in bench_store.COMMANDS.items():
+for _name, _command in {**bench_store.COMMANDS, **bench_exchange.COMMANDS}.items():
     app.command(_name)(_command)

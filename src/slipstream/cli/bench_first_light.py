@@ -33,22 +33,17 @@ def first_light(
 ) -> int:
     """Plain decoding, the stack and an oracle on code edits and chats: the figures of the README."""
     from slipstream.bench import first_light as bench
-    from slipstream.cli import benchmark, paired
+    from slipstream.cli import benchmark
     from slipstream.models.embedded import embedded_model
 
     def request() -> dict[str, Any]:
-        benchmark.require_folder(data)
-        paired.require_positive(repetitions=repetitions, short=short, others=others)
+        common = benchmark.asked_of_both(data, repetitions, short, others, canary)
         bench.suites(data)
         models = model or ([] if exact else [embedded_model()])
         return {
             "models": [benchmark.settings_of(path)["model"] for path in models],
             "exact": [benchmark.settings_of(path, exact=True)["model"] for path in exact or ()],
-            "data": str(data.absolute()) if data else "",
-            "repetitions": repetitions,
-            "short": short,
-            "others": others,
-            "canary": canary,
+            **common,
         }
 
     return benchmark.perform(KIND, resume, request, _work, show, as_json=as_json)

@@ -46,12 +46,11 @@ def stack(
 ) -> int:
     """The whole stack against plain decoding, the best single source and a fixed order, with an ablation table."""
     from slipstream.bench import stack as bench
-    from slipstream.cli import benchmark, paired
+    from slipstream.cli import benchmark
     from slipstream.models.embedded import embedded_model
 
     def request() -> dict[str, Any]:
-        benchmark.require_folder(data)
-        paired.require_positive(repetitions=repetitions, short=short, others=others)
+        common = benchmark.asked_of_both(data, repetitions, short, others, canary)
         known = [one.name for one in bench.suites(data)]
         for name in suite or ():
             if name not in known:
@@ -63,12 +62,8 @@ def stack(
         return {
             "models": [benchmark.settings_of(path, **drafts)["model"] for path in model or [embedded_model()]],
             "drafts": drafts,
-            "data": str(data.absolute()) if data else "",
             "suites": list(suite or known),
-            "repetitions": repetitions,
-            "short": short,
-            "others": others,
-            "canary": canary,
+            **common,
         }
 
     return benchmark.perform(KIND, resume, request, _work, show, as_json=as_json)

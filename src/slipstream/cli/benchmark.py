@@ -169,10 +169,16 @@ def divergences(part: Part, stage: Stage) -> list[dict[str, Any]]:
     return cell_figures.divergences(part.cells, stage.session, tokens, STACK, BASELINE)
 
 
-def require_folder(data: Path | None) -> None:
-    """RequestError for a folder of workload files that isn't there."""
+def asked_of_both(
+    data: Path | None, repetitions: int, short: int | None, others: float, canary: bool
+) -> dict[str, Any]:  # fmt: skip
+    """What both commands are asked for, for the plan. RequestError for a folder of workload files that isn't there, and
+    for a number that isn't above 0."""
     if data is not None and not data.is_dir():
         raise RequestError(f"there is no folder {data}", hint="name the folder of the workload files with --data")
+    paired.require_positive(repetitions=repetitions, short=short, others=others)
+    folder = str(data.absolute()) if data else ""
+    return {"data": folder, "repetitions": repetitions, "short": short, "others": others, "canary": canary}
 
 
 def perform(

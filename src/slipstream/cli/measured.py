@@ -1,5 +1,6 @@
 """What every command needs that measures a run: where results are kept, what is attested, and how a run ends."""
 
+import json
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,6 +27,20 @@ def store_file() -> Path:
     from slipstream.bench.store import FILE
 
     return config.load().data_root.results / FILE
+
+
+def store() -> "ResultStore":
+    """The result store, opened."""
+    from slipstream.bench.store import ResultStore
+
+    return ResultStore.open(store_file())
+
+
+def print_json(value: Any) -> None:
+    """For programs; a figure that nobody knows is null."""
+    from slipstream.bench.export import finite
+
+    print(json.dumps(finite(value), indent=1))
 
 
 def attestation(models: Mapping[str, str]) -> dict[str, Any]:

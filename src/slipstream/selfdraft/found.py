@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from slipstream.core.skip import SkipSet
-from slipstream.storage.files import read_json_or_set_aside, set_aside, write_atomic
+from slipstream.storage.files import read_json_or_set_aside, read_list_or_set_aside, write_atomic
 
 VERSION = 1
 KEY_LENGTH = 24
@@ -106,18 +106,10 @@ class Shelf:
         return self.folder / f"{_name(task)}.{key}.search.json"
 
     def _read(self, path: Path) -> list[Found]:
-        value, warning = read_json_or_set_aside(path)
+        found, warning = read_list_or_set_aside(path, VERSION, "found", Found.from_json)
         if warning:
             self.notes.append(warning)
-        if value is None:
-            return []
-        try:
-            if value["version"] != VERSION:
-                return []
-            return [Found.from_json(item) for item in value["found"]]
-        except (KeyError, TypeError, ValueError, AttributeError):
-            self.notes.append(f"{path} was damaged and set aside as {set_aside(path).name}")
-            return []
+        return found
 
 
 def _name(task: str) -> str:

@@ -5,11 +5,13 @@ import errno
 import json
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from slipstream.core.errors import StateFileError
 
+T = TypeVar("T")
 REASONS = {
     errno.EROFS: "the file system is read-only",
     errno.ENOSPC: "the disk is full",
@@ -103,3 +105,18 @@ def read_json_or_set_aside(path: Path) -> tuple[Any, str | None]:
         aside = set_aside(path)
         what = "it is empty" if not content.strip() else f"it is not JSON ({error})"
         return None, f"{path} was damaged: {what}; it was kept as {aside.name} and a new one is started"
+
+
+def read_list_or_set_aside(
+    path: Path, version: int, name: str, parse: Callable[[Any], T], again: str = ""
+) -> tuple[list[T], str | None]:
+    """The entries that a file `{"version": ..., name: [...]}` holds, and a warning if it was damaged and renamed; none
+    of a missing file or one of another version. `parse` raises KeyError, TypeError, ValueError or AttributeError for
+    what it can't read, and `again` says how to get it anew. Raises StateFileError as `read_json_or_set_aside`."""
+    value, warning = read_json_or_set_aside(path)
+    if value is None:
+        return [], warning
+    try:
+        return [parse(one) for one in value[name]] if value["version"] == version else [], None
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return [], f"{path} was damaged and set aside as {set_aside(path).name}{f': {again}' if again else ''}"
